@@ -1,0 +1,128 @@
+"""One running machine: find it, boot it, end it. Knows nothing of environments."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from .errors import HostFailed
+from .system import wait_until
+
+# Asks a systemd that is PID 1 of a container to power off in good order.
+GRACEFUL = signal.SIGRTMIN + 4
+
+
+def supervisors() -> dict[Path, int]:
+    """Every systemd-nspawn process of this machine: the directory given to it with -D, and its process id."""
+    found: dict[Path, dict[int, int]] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        arguments = _read(f"{entry}/cmdline").split("\0")
+        if Path(arguments[0]).name == "systemd-nspawn" and "-D" in arguments:
+            root = Path(arguments[arguments.index("-D") + 1])
+            found.setdefault(root, {})[int(entry.name)] = _parent(int(entry.name))
+    # nspawn forks while it sets a machine up; the one that stays is the one that is no child of another.
+    return {
+        root: next((process for process, parent in family.items() if parent not in family), min(family))
+        for root, family in found.items()
+    }
+
+
+def supervisor(root: Path) -> int | None:
+    """The systemd-nspawn process of the machine with this root directory."""
+    return supervisors().get(root)
+
+
+def leader(root: Path) -> int | None:
+    """The machine's PID 1 as seen from outside, or None while there is none."""
+    parent = supervisor(root)
+    if parent is None:
+        return None
+    for thread in _read(f"/proc/{parent}/task").split():
+        for child in _read(f"/proc/{parent}/task/{thread}/children").split():
+            inside = [line.split()[1:] for line in _read(f"/proc/{child}/status").splitlines() if "NSpid" in line]
+            if inside and len(inside[0]) > 1 and inside[0][-1] == "1" and int(child) > 1:
+                return int(child)
+    return None
+
+
+def boot_machine(
+    root: Path, machine: str, hostname: str, bridge: str, entries: Iterable[Path], console: Path, unified: bool
+) -> None:
+    """Start a machine and leave it running; `entries` are the cgroup.procs files of its own groups."""
+    nspawn = ["systemd-nspawn", "--quiet", "-D", str(root), "-M", machine, f"--hostname={hostname}", "--boot"]
+    nspawn += [f"--network-bridge={bridge}", "--register=no", "--keep-unit", "--resolv-conf=off"]
+    # A shell joins the groups before nspawn exists, so that no child of it is ever outside them.
+    join = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 1; shift; done; shift; exec "$@"'
+    environment = {**os.environ, **({"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"} if unified else {})}
+    with console.open("ab") as log:
+        subprocess.Popen(
+            ["/bin/sh", "-c", join, "sh", *map(str, entries), "--", *nspawn],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+            env=environment,
+        )
+    if not wait_until(lambda: leader(root) is not None, 15):
+        raise HostFailed(f"{hostname} did not start; its console says:\n{tail(console)}")
+
+
+def kill_machine(root: Path) -> bool:
+    """Cut a machine's power: its kernel namespace ends at once. False when it was not running."""
+    first = supervisor(root)
+    if first is None:
+        return False
+
+    def gone() -> bool:
+        # Looked up anew each time: a machine that is just starting gets its PID 1 only now.
+        if (process := leader(root)) is not None:
+            _signal(process, signal.SIGKILL)
+        return supervisor(root) is None
+
+    if not wait_until(gone, 5, every=0.05):
+        _signal(first, signal.SIGKILL)
+    if not wait_until(lambda: supervisor(root) is None, 10):
+        raise HostFailed(f"the systemd-nspawn process of {root} does not end (process id {supervisor(root)})")
+    return True
+
+
+def stop_machine(root: Path, limit: float) -> bool:
+    """Shut a machine down in good order. False when it was not running."""
+    process = leader(root)
+    if process is None:
+        return kill_machine(root)
+    _signal(process, GRACEFUL)
+    if not wait_until(lambda: supervisor(root) is None, limit):
+        raise HostFailed(f"{root} did not shut down within {limit:.0f} s; cut its power with `testhosts off`")
+    return True
+
+
+def tail(console: Path, lines: int = 15) -> str:
+    """The end of a machine's console."""
+    text = console.read_text(errors="replace") if console.exists() else "(nothing)"
+    return "\n".join(text.strip().splitlines()[-lines:])
+
+
+def _signal(process: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(process, number)
+
+
+def _parent(process: int) -> int:
+    status = _read(f"/proc/{process}/status")
+    return int(status.split("PPid:")[1].split()[0]) if "PPid:" in status else 0
+
+
+def _read(path: str) -> str:
+    """A file's text, or a directory's names, or nothing if its process has ended meanwhile."""
+    try:
+        return " ".join(os.listdir(path)) if os.path.isdir(path) else Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
