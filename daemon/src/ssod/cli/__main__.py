@@ -1,0 +1,5 @@
+"""Lets `python -m ssod.cli` be `ssoctl`."""
+
+from ssod.cli.main import main
+
+main()

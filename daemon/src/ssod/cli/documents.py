@@ -1,0 +1,234 @@
+"""The shapes of ssod's answers that `ssoctl` reads (docs/api.md); members it does not show are passed over."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """A newer ssod may send more members than these: they are ignored here, and kept in `--json`."""
+
+
+class Nothing(Document):
+    """`{}`"""
+
+
+class Problem(Document):
+    title: str
+    type: str = ""
+    detail: str | None = None
+    next: str | None = None
+    tracking_id: str | None = None
+    conditions: list[str] | None = None
+
+
+class ThisServer(Document):
+    name: str
+    state: str
+    sentence: str
+    version: str
+    mastership: str
+    may_become_master: bool
+    can_encrypt: bool
+    can_decrypt: bool
+    since: str | None = None
+    key_id: str | None = None
+    sealed_key_id: str | None = None
+    epoch: int | None = None
+    master: str | None = None
+    certificate_expires_at: str | None = None
+
+
+class Database(Document):
+    reachable: bool
+    kind: str
+    detail: str | None = None
+
+
+class Environment(Document):
+    id: str
+    master: str | None = None
+    epoch: int | None = None
+    current_key_id: str | None = None
+    backup_verified_at: str | None = None
+    backup_place: str | None = None
+
+
+class Server(Document):
+    name: str
+    address: str
+    may_become_master: bool
+    attached: bool | None = None
+    key_id: str | None = None
+    sealed_key_id: str | None = None
+    epoch: int | None = None
+    version: str | None = None
+    last_seen: str | None = None
+
+
+class Status(Document):
+    server: ThisServer
+    database: Database
+    environment: Environment | None = None
+    servers: list[Server] | None = None
+
+
+class Servers(Document):
+    servers: list[Server]
+
+
+class Key(Document):
+    key_id: str
+    state: str
+    created_at: str | None = None
+
+
+class VerifiedBackup(Document):
+    key_id: str
+    verified_at: str
+    place: str | None = None
+    sha256: str | None = None
+    protection: str | None = None
+
+
+class Secret(Document):
+    environment_id: str
+    keys: list[Key]
+    held_key_ids: list[str]
+    current_key_id: str | None = None
+    epoch: int | None = None
+    generated_at: str | None = None
+    sealed_key_id: str | None = None
+    backup: VerifiedBackup | None = None
+
+
+class Backup(Document):
+    """`about` stays as ssod wrote it: it is stored beside the backup for people and programs of later years."""
+
+    backup: str
+    about: msgspec.Raw
+
+
+class About(Document):
+    environment_id: str
+    current_key_id: str
+    made_at: str
+    made_by: str | None = None
+    protection: str | None = None
+    reminder: str | None = None
+
+
+class BackupVerified(Document):
+    environment_id: str
+    current_key_id: str
+    key_ids: list[str]
+    sha256: str
+
+
+class Restored(Document):
+    changed: bool
+    current_key_id: str
+    key_ids: list[str]
+
+
+class Master(Document):
+    this_server: str
+    mastership: str
+    may_become_master: bool
+    sentence: str
+    master: str | None = None
+    epoch: int | None = None
+
+
+class Notified(Document):
+    """How one server took the news of a change of master or of secret."""
+
+    name: str
+    reachable: bool
+    attached: bool | None = None
+    key_id: str | None = None
+    epoch: int | None = None
+    seconds: float | None = None
+    detail: str | None = None
+
+
+class Activated(Document):
+    changed: bool
+    master: str
+    epoch: int
+    servers: list[Notified] | None = None
+
+
+class Deactivated(Document):
+    changed: bool
+    epoch: int
+
+
+class Field(Document):
+    name: str
+    masked: bool = False
+
+
+class Application(Document):
+    name: str
+    enabled: bool
+    administrators: list[str]
+    users: list[str]
+    fields: list[Field]
+    version: int
+    description: str = ""
+    contact: str = ""
+
+
+class Applications(Document):
+    applications: list[Application]
+
+
+class ConfigSummary(Document):
+    name: str
+    version: int
+    updated_at: str
+    fields: list[str]
+
+
+class Configs(Document):
+    configs: list[ConfigSummary]
+
+
+class Config(Document):
+    application: str
+    name: str
+    version: int
+    properties: dict[str, str]
+    masked: list[str]
+    updated_at: str | None = None
+    key_id: str | None = None
+
+
+class Changes(Document):
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
+
+
+class ConfigWritten(Document):
+    version: int
+    changes: Changes
+
+
+class ConfigDeleted(Document):
+    version: int
+
+
+class Ciphertext(Document):
+    ciphertext: str
+
+
+class Plaintext(Document):
+    plaintext: str
+
+
+class SelfTest(Document):
+    ok: bool
+    micros: float
+    key_id: str | None = None

@@ -1,0 +1,114 @@
+"""The configuration file: read, checked as a whole, frozen. It holds no secret."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ssod.core.access import Grants, check_principal
+from ssod.errors import ConfigurationRefused, InvalidValue
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")]
+HostPort = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\s]+):[0-9]{1,5}$")]
+
+
+class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: Name
+    address: HostPort
+    listen: HostPort = "0.0.0.0:7443"  # noqa: S104  the face is mutual TLS; which interfaces is the operator's choice
+    may_become_master: bool = False
+    state_directory: str = "/var/lib/ssod"
+    socket: str = "/run/ssod/ssod.sock"
+
+
+class DatabaseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    url: str
+    password_file: str | None = None
+
+
+class TlsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    certificate: str = "/etc/ssod/tls/server.pem"
+    key: str = "/etc/ssod/tls/server.key"
+    ca: str = "/etc/ssod/tls/ca.pem"
+
+
+class MasterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    refresh_interval: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
+    encrypt_while_detached: Literal["refuse", "allow"] = "refuse"
+
+
+class SealingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    provider: Literal["systemd-creds", "file"] = "systemd-creds"
+
+
+class AccessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    sso_administrators: list[str]
+    sso_affiliate_administrators: list[str] = []
+
+
+class AuditConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    file: str = "/var/log/ssod/audit.log"
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    server: ServerConfig
+    database: DatabaseConfig
+    access: AccessConfig
+    tls: TlsConfig = TlsConfig()
+    master: MasterConfig = MasterConfig()
+    sealing: SealingConfig = SealingConfig()
+    audit: AuditConfig = AuditConfig()
+
+    @property
+    def grants(self) -> Grants:
+        return Grants(frozenset(self.access.sso_administrators), frozenset(self.access.sso_affiliate_administrators))
+
+
+def _problems(config: Config) -> list[str]:
+    problems = []
+    url = urlsplit(config.database.url)
+    if url.scheme == "postgresql+psycopg":
+        if "sslmode=verify-full" not in url.query.split("&"):
+            problems.append("database.url: a PostgreSQL database is reached with sslmode=verify-full")
+    elif url.scheme != "sqlite" or not config.database.url.startswith("sqlite:////"):
+        problems.append("database.url: write postgresql+psycopg://... or sqlite:////ABSOLUTE/PATH")
+    if url.password:
+        problems.append("database.url: it holds a password; put that into a file and name it in database.password_file")
+    if not config.access.sso_administrators:
+        problems.append("access.sso_administrators: it is empty; nobody could administer this server")
+    for field in ("sso_administrators", "sso_affiliate_administrators"):
+        for principal in getattr(config.access, field):
+            try:
+                check_principal(principal)
+            except InvalidValue as refusal:
+                problems.append(f"access.{field}: {refusal.detail}; {refusal.next_step}")
+    paths = {
+        "server.state_directory": config.server.state_directory,
+        "server.socket": config.server.socket,
+        "tls.certificate": config.tls.certificate,
+        "tls.key": config.tls.key,
+        "tls.ca": config.tls.ca,
+        "audit.file": config.audit.file,
+    }
+    problems.extend(f"{name}: {path!r} is not an absolute path" for name, path in paths.items() if not os.path.isabs(path))
+    return problems
+
+
+def load(path: str | os.PathLike[str]) -> Config:
+    """The configuration in `path`. Raises ConfigurationRefused with every problem in `conditions`."""
+    try:
+        text = Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigurationRefused(f"{path}: {error.strerror}", conditions=[f"{path}: {error.strerror}"]) from None
+    try:
+        config = msgspec.toml.decode(text, type=Config)
+    except msgspec.DecodeError as error:
+        raise ConfigurationRefused(f"{path} is refused", conditions=[str(error)]) from None
+    problems = _problems(config)
+    if problems:
+        raise ConfigurationRefused(f"{path} is refused", conditions=problems)
+    return config

@@ -1,0 +1,1 @@
+"""Pure decisions and formats. No socket, file, clock or thread; imports nothing of ours but the errors."""

@@ -1,0 +1,89 @@
+"""Who may do what: one table. It knows roles and acts, no socket and no certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ssod.errors import Forbidden, InvalidValue
+
+
+class Role(StrEnum):
+    """Ordered from all to nothing; the words of the original."""
+
+    SSO_ADMINISTRATOR = "SSO Administrator"
+    SSO_AFFILIATE_ADMINISTRATOR = "SSO Affiliate Administrator"
+    APPLICATION_ADMINISTRATOR = "Application Administrator"
+    APPLICATION_USER = "Application User"
+
+
+_ADMIN = frozenset({Role.SSO_ADMINISTRATOR})
+_AFFILIATE = _ADMIN | {Role.SSO_AFFILIATE_ADMINISTRATOR}
+_APP_ADMIN = _AFFILIATE | {Role.APPLICATION_ADMINISTRATOR}
+_APP_USER = _APP_ADMIN | {Role.APPLICATION_USER}
+
+RIGHTS: dict[str, frozenset[Role]] = {
+    "encrypt": _APP_USER,
+    "decrypt": _APP_USER,
+    "list configuration": _APP_USER,
+    "read configuration": _APP_USER,
+    "reveal configuration": _APP_USER,
+    "change configuration": _APP_ADMIN,
+    "read application": _APP_USER,
+    "change application": _AFFILIATE,
+    "manage secret": _ADMIN,
+    "manage master": _ADMIN,
+    "manage servers": _ADMIN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is asking. `principals` are what grants can name: `group:NAME` for each Unix group, or `certificate:NAME`."""
+
+    name: str
+    principals: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """Principals of the environment-wide roles, from the configuration file."""
+
+    sso_administrators: frozenset[str]
+    sso_affiliate_administrators: frozenset[str]
+
+
+def check_principal(principal: str) -> str:
+    kind, _, name = principal.partition(":")
+    if kind not in {"group", "certificate"} or not name or name != name.strip():
+        raise InvalidValue(
+            f"{principal!r} names nobody", next_step="write group:UNIX-GROUP or certificate:NAME"
+        )
+    return principal
+
+
+def roles(caller: Caller, grants: Grants, administrators: Iterable[str] = (), users: Iterable[str] = ()) -> frozenset[Role]:
+    """The caller's roles: environment-wide, and in the application whose administrators and users are given."""
+    held = set()
+    if caller.principals & grants.sso_administrators:
+        held.add(Role.SSO_ADMINISTRATOR)
+    if caller.principals & grants.sso_affiliate_administrators:
+        held.add(Role.SSO_AFFILIATE_ADMINISTRATOR)
+    if not caller.principals.isdisjoint(administrators):
+        held.add(Role.APPLICATION_ADMINISTRATOR)
+    if not caller.principals.isdisjoint(users):
+        held.add(Role.APPLICATION_USER)
+    return frozenset(held)
+
+
+def require(act: str, caller: Caller, held: frozenset[Role], what: str = "") -> None:
+    """Raises Forbidden, naming who may, unless one of the roles held may act."""
+    allowed = RIGHTS[act]
+    if held & allowed:
+        return
+    needed = ", ".join(role for role in Role if role in allowed)
+    raise Forbidden(
+        f"{caller.name} may not {act}{f' of {what}' if what else ''}: that takes one of {needed}",
+        next_step="ask an SSO administrator for a group that has this role; root has none by being root",
+    )

@@ -1,0 +1,62 @@
+"""Whether this server may encrypt or decrypt now, and the one sentence that says how it is."""
+
+from __future__ import annotations
+
+from ssod.core.keyring import Keyring
+from ssod.core.states import Attachment, Instant, Mastership, State, is_attached, mastership_at
+from ssod.errors import MasterLost, MastershipUnconfirmed, NoKeyring, NotBackedUp, Unavailable
+
+PROMOTE = "bring the master back, or run promote_master.yml -e sso_new_master=HOST"
+
+
+def _seconds(state: State, now: Instant) -> int:
+    return max(0, round(now.monotonic - state.since.monotonic))
+
+
+def lost(state: State, now: Instant) -> str:
+    """Which master is lost, and since when."""
+    if state.master is None:
+        return f"no server is the master ({state.reason})"
+    return f"master {state.master} not seen for {_seconds(state, now)} s, since {state.since.utc:%Y-%m-%dT%H:%M:%SZ} ({state.reason})"
+
+
+def encrypt_refusal(state: State, keyring: Keyring | None, now: Instant, *, while_detached: bool) -> Unavailable | None:
+    """Why nothing may be encrypted now; None when it may."""
+    if keyring is None:
+        return no_keyring(state, now)
+    if not keyring.backed_up:
+        return NotBackedUp(
+            f"the master secret {keyring.current.id.hex()} has never been backed up; nothing is encrypted under it",
+            next_step="run backup_secret.yml, or `ssoctl secret backup` on the master",
+        )
+    if is_attached(state, now.monotonic) or while_detached:
+        return None
+    if mastership_at(state, now.monotonic) is Mastership.UNCONFIRMED:
+        return MastershipUnconfirmed(
+            f"this server is the master and cannot confirm it: {state.database_lost or state.reason}",
+            next_step="bring the SSO database back; encryption returns by itself within seconds",
+        )
+    return MasterLost(f"{lost(state, now)}; decryption goes on from the cache", next_step=PROMOTE)
+
+
+def no_keyring(state: State, now: Instant) -> NoKeyring:
+    if state.attachment is Attachment.ATTACHED:
+        return NoKeyring("the environment has no master secret yet", next_step="run site.yml, or `ssoctl secret generate`")
+    return NoKeyring(f"this server holds no keyring: {lost(state, now)}", next_step=PROMOTE)
+
+
+def sentence(state: State, keyring: Keyring | None, now: Instant, *, while_detached: bool) -> str:
+    """One human sentence on the health of this server."""
+    refusal = encrypt_refusal(state, keyring, now, while_detached=while_detached)
+    if keyring is None:
+        return f"{state.attachment}: {refusal.detail if refusal else state.reason}; cannot encrypt or decrypt"
+    who = "this server is the master" if state.master == state.server else f"master {state.master}"
+    if refusal is None and is_attached(state, now.monotonic):
+        return f"attached: {who}, epoch {state.epoch}, key id {keyring.current.id.hex()}"
+    if refusal is None:
+        return f"detached: {lost(state, now)}; decrypting and, as configured, encrypting from cache"
+    if isinstance(refusal, NotBackedUp):
+        return f"{state.attachment}: {who}, epoch {state.epoch}; {refusal.detail}"
+    if isinstance(refusal, MastershipUnconfirmed):
+        return f"detached: {refusal.detail}; decrypting from cache, refusing to encrypt"
+    return f"detached: {lost(state, now)}; decrypting from cache, refusing to encrypt"

@@ -1,0 +1,1 @@
+"""The SSO database: one repository for PostgreSQL and SQLite."""

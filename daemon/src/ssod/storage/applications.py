@@ -1,0 +1,171 @@
+"""Applications and their configurations in the SSO database. It stores envelopes and never opens one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from ssod.errors import ApplicationInUse, ApplicationNotFound, ConfigNotFound, Refused, VersionConflict
+from ssod.storage import schema as t
+from ssod.storage.records import Application, ConfigEntry, ConfigRecord, Field
+from ssod.storage.repository import Database, aware, read_environment
+
+
+class StaleKey(Refused):
+    """The database calls another key current than the one a row was sealed under; refresh and seal again."""
+
+    problem, title = "stale-epoch", "the master secret has changed meanwhile"
+
+
+def _application(row: Any) -> Application:
+    return Application(
+        row.name,
+        row.description,
+        row.contact,
+        row.enabled,
+        tuple(row.administrators),
+        tuple(row.users),
+        tuple(msgspec.convert(row.fields, tuple[Field, ...])),
+        row.version,
+    )
+
+
+def _check_version(what: str, found: int, expected: int | None) -> None:
+    if expected is not None and found != expected:
+        raise VersionConflict(
+            f"{what} is at version {found}, and version {expected} was expected", next_step="read it again and repeat the change"
+        )
+
+
+class ApplicationRepository:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> list[Application]:
+        with self._database.transaction() as connection:
+            return [_application(row) for row in connection.execute(select(t.application).order_by(t.application.c.name))]
+
+    def find(self, name: str) -> Application:
+        """Raises ApplicationNotFound."""
+        with self._database.transaction() as connection:
+            return self._find(connection, name)
+
+    @staticmethod
+    def _find(connection: Connection, name: str) -> Application:
+        row = connection.execute(select(t.application).where(t.application.c.name == name)).one_or_none()
+        if row is None:
+            raise ApplicationNotFound(f"there is no application {name!r}")
+        return _application(row)
+
+    def put(self, wanted: Application, if_version: int | None) -> Application:
+        """Creates or replaces; `wanted.version` is ignored. An equal one is left as it is. Raises VersionConflict."""
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                select(t.application).where(t.application.c.name == wanted.name).with_for_update()
+            ).one_or_none()
+            found = 0 if row is None else row.version
+            _check_version(f"application {wanted.name}", found, if_version)
+            if row is not None and _application(row)._replace(version=0) == wanted._replace(version=0):
+                return _application(row)
+            values = wanted._asdict() | {
+                "administrators": list(wanted.administrators),
+                "users": list(wanted.users),
+                "fields": msgspec.to_builtins(wanted.fields),
+                "version": found + 1,
+            }
+            if row is None:
+                connection.execute(insert(t.application).values(values))
+            else:
+                connection.execute(update(t.application).where(t.application.c.name == wanted.name).values(values))
+            return wanted._replace(version=found + 1)
+
+    def delete(self, name: str, *, with_config: bool) -> None:
+        """Raises ApplicationNotFound; ApplicationInUse while there is configuration and `with_config` is not said."""
+        with self._database.transaction() as connection:
+            self._find(connection, name)
+            count = connection.execute(
+                select(func.count()).select_from(t.config).where(t.config.c.application == name)
+            ).scalar_one()
+            if count and not with_config:
+                raise ApplicationInUse(
+                    f"application {name} has {count} configurations", next_step="delete those first, or say with_config"
+                )
+            for table in (t.config_value, t.config):
+                connection.execute(delete(table).where(table.c.application == name))
+            connection.execute(delete(t.application).where(t.application.c.name == name))
+
+    def configs(self, application: str) -> list[ConfigEntry]:
+        with self._database.transaction() as connection:
+            fields: dict[str, list[str]] = {}
+            for name, field in connection.execute(
+                select(t.config_value.c.name, t.config_value.c.field)
+                .where(t.config_value.c.application == application)
+                .order_by(t.config_value.c.field)
+            ):
+                fields.setdefault(name, []).append(field)
+            rows = connection.execute(select(t.config).where(t.config.c.application == application).order_by(t.config.c.name))
+            return [ConfigEntry(r.name, r.version, aware(r.updated_at), tuple(fields.get(r.name, ()))) for r in rows]
+
+    def config(self, application: str, name: str) -> ConfigRecord:
+        """Raises ConfigNotFound."""
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                select(t.config).where(t.config.c.application == application, t.config.c.name == name)
+            ).one_or_none()
+            if row is None:
+                raise ConfigNotFound(f"application {application} has no configuration {name!r}")
+            values = connection.execute(
+                select(t.config_value.c.field, t.config_value.c.envelope).where(
+                    t.config_value.c.application == application, t.config_value.c.name == name
+                )
+            )
+            return ConfigRecord(application, name, row.version, aware(row.updated_at), {v.field: v.envelope for v in values})
+
+    def put_config(self, wanted: ConfigRecord, key_id: bytes, if_version: int) -> int:
+        """Stores envelopes sealed under `key_id` and returns the new version.
+
+        The key is compared with the one the database calls current in the same transaction: promise 6 of the design.
+        Raises StaleKey, VersionConflict.
+        """
+        with self._database.transaction() as connection:
+            current = read_environment(connection, lock=True).current_key_id
+            if current != key_id:
+                raise StaleKey("the master secret was changed while this value was being encrypted", next_step="repeat it")
+            self._find(connection, wanted.application)
+            here = (t.config.c.application == wanted.application) & (t.config.c.name == wanted.name)
+            row = connection.execute(select(t.config).where(here).with_for_update()).one_or_none()
+            found = 0 if row is None else row.version
+            _check_version(f"configuration {wanted.application}/{wanted.name}", found, if_version)
+            key = {"application": wanted.application, "name": wanted.name}
+            stamp: dict[str, int | datetime] = {"version": found + 1, "updated_at": wanted.updated_at}
+            if row is None:
+                connection.execute(insert(t.config).values(**key, **stamp))
+            else:
+                connection.execute(update(t.config).where(here).values(stamp))
+            connection.execute(
+                delete(t.config_value).where(
+                    t.config_value.c.application == wanted.application, t.config_value.c.name == wanted.name
+                )
+            )
+            if wanted.envelopes:
+                connection.execute(
+                    insert(t.config_value),
+                    [key | {"field": f, "key_id": key_id, "envelope": e} for f, e in wanted.envelopes.items()],
+                )
+            return found + 1
+
+    def delete_config(self, application: str, name: str) -> int:
+        """Returns the version that was deleted. Raises ConfigNotFound."""
+        with self._database.transaction() as connection:
+            here = (t.config.c.application == application) & (t.config.c.name == name)
+            row = connection.execute(select(t.config).where(here).with_for_update()).one_or_none()
+            if row is None:
+                raise ConfigNotFound(f"application {application} has no configuration {name!r}")
+            connection.execute(
+                delete(t.config_value).where(t.config_value.c.application == application, t.config_value.c.name == name)
+            )
+            connection.execute(delete(t.config).where(here))
+            return int(row.version)

@@ -1,0 +1,45 @@
+"""How ssod connects to the SSO database: short limits, so that a lost database is an answer and not a wait."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, make_url
+
+# Seconds and milliseconds that bound every wait on a database host that has vanished without a word.
+POSTGRESQL_LIMITS: dict[str, Any] = {
+    "connect_timeout": 3,
+    "tcp_user_timeout": 4000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
+    "options": "-c statement_timeout=8000 -c lock_timeout=4000",
+    "application_name": "ssod",
+}
+
+
+def connect(url: str, password_file: str | None = None) -> Engine:
+    """An engine for `postgresql+psycopg://` or `sqlite:///`; it connects at first use."""
+    parsed = make_url(url)
+    if password_file is not None:
+        parsed = parsed.set(password=Path(password_file).read_text(encoding="utf-8").rstrip("\n"))
+    if parsed.get_backend_name() == "postgresql":
+        return create_engine(
+            parsed, pool_size=2, max_overflow=4, pool_timeout=5, pool_pre_ping=True, connect_args=POSTGRESQL_LIMITS
+        )
+    engine = create_engine(parsed, connect_args={"timeout": 5.0})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:
+        # Autocommit on the driver's side, so that `BEGIN` below is ours: pysqlite's own would begin too late.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        # A compare-and-set reads before it writes: take the write lock at once, or two readers would deadlock.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,94 @@
+"""What the repository gives and takes: frozen values, one a row or an aggregate."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+
+class KeyRecord(NamedTuple):
+    key_id: bytes
+    canary: bytes
+    created_at: datetime
+
+
+class BackupRecord(NamedTuple):
+    sha256: str
+    key_id: bytes
+    verified_at: datetime
+    place: str
+    protection: str
+
+
+class Environment(NamedTuple):
+    """`backup` is the newest verified backup of the current key; None when there is none."""
+
+    id: str
+    master: str | None
+    epoch: int
+    current_key_id: bytes | None
+    keys: tuple[KeyRecord, ...]
+    backup: BackupRecord | None
+
+    @property
+    def canaries(self) -> dict[bytes, bytes]:
+        return {key.key_id: key.canary for key in self.keys}
+
+
+class ServerReport(NamedTuple):
+    """What a server says of itself."""
+
+    attached: bool
+    key_id: str | None
+    sealed_key_id: str | None
+    epoch: int
+    version: str
+
+
+class ServerRecord(NamedTuple):
+    name: str
+    address: str
+    may_become_master: bool
+    attached: bool | None
+    key_id: str | None
+    sealed_key_id: str | None
+    epoch: int | None
+    version: str | None
+    last_seen: datetime | None
+
+
+class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    masked: bool = False
+
+
+class Application(NamedTuple):
+    name: str
+    description: str
+    contact: str
+    enabled: bool
+    administrators: tuple[str, ...]
+    users: tuple[str, ...]
+    fields: tuple[Field, ...]
+    version: int
+
+
+class ConfigEntry(NamedTuple):
+    """One line of a list: names only."""
+
+    name: str
+    version: int
+    updated_at: datetime
+    fields: tuple[str, ...]
+
+
+class ConfigRecord(NamedTuple):
+    """A configuration as it is stored: envelopes by field, never plaintext."""
+
+    application: str
+    name: str
+    version: int
+    updated_at: datetime
+    envelopes: dict[str, bytes]

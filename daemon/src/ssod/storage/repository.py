@@ -1,0 +1,184 @@
+"""The environment and its servers in the SSO database; every change by a master is checked against its epoch here.
+
+Each method is one transaction. Methods block; call them off the event loop. A database that cannot be reached is
+DatabaseUnavailable; everything else raised is a refusal of `ssod.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, delete, insert, select, text, update
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from ssod.errors import DatabaseUnavailable, SecretExists, ServerNotFound, StaleEpoch
+from ssod.storage import schema as t
+from ssod.storage.records import BackupRecord, Environment, KeyRecord, ServerRecord, ServerReport
+
+
+def aware(moment: datetime) -> datetime:
+    """SQLite gives naive times back; all of ours are UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def describe(error: SQLAlchemyError) -> str:
+    """The driver's first line; never a statement or its parameters."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    lines = str(cause).strip().splitlines()
+    return lines[0] if lines else type(cause).__name__
+
+
+class Database:
+    """Connections and transactions; the repositories are built on it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @property
+    def kind(self) -> str:
+        return self.engine.dialect.name
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise DatabaseUnavailable(
+                f"the SSO database cannot be used: {describe(error)}",
+                next_step="bring the database back; this server recovers by itself within seconds",
+            ) from None
+
+    def revision(self) -> str | None:
+        """The schema's revision; None for an empty database."""
+        with self.transaction() as connection:
+            if not self.engine.dialect.has_table(connection, "alembic_version"):
+                return None
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+    def dispose(self) -> None:
+        self.engine.dispose()
+
+
+def read_environment(connection: Connection, *, lock: bool = False) -> Environment:
+    """The environment's row with its keys; `lock` keeps it as it is until the transaction ends."""
+    statement = select(t.environment)
+    if lock:
+        statement = statement.with_for_update()
+    row = connection.execute(statement).one()
+    keys = connection.execute(select(t.master_key).order_by(t.master_key.c.created_at)).all()
+    newest = connection.execute(
+        select(t.backup).where(t.backup.c.key_id == row.current_key_id).order_by(t.backup.c.verified_at.desc()).limit(1)
+    ).one_or_none()
+    return Environment(
+        row.id,
+        row.master,
+        row.epoch,
+        row.current_key_id,
+        tuple(KeyRecord(key.key_id, key.canary, aware(key.created_at)) for key in keys),
+        BackupRecord(newest.sha256, newest.key_id, aware(newest.verified_at), newest.place, newest.protection)
+        if newest
+        else None,
+    )
+
+
+class EnvironmentRepository:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def read(self) -> Environment:
+        with self._database.transaction() as connection:
+            return read_environment(connection)
+
+    def activate(self, server: str, expected_epoch: int) -> int:
+        """Makes `server` the master of a new epoch, which is returned. Raises StaleEpoch when it lost the race."""
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                update(t.environment)
+                .where(t.environment.c.epoch == expected_epoch)
+                .values(master=server, epoch=expected_epoch + 1)
+            ).rowcount
+            if changed != 1:
+                now = read_environment(connection)
+                raise StaleEpoch(expected_epoch, now.epoch, now.master)
+            return expected_epoch + 1
+
+    def deactivate(self, server: str, epoch: int) -> int:
+        """Ends `server`'s mastership of `epoch`, leaving none; returns the new epoch."""
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                update(t.environment)
+                .where(t.environment.c.epoch == epoch, t.environment.c.master == server)
+                .values(master=None, epoch=epoch + 1)
+            ).rowcount
+            if changed != 1:
+                now = read_environment(connection)
+                raise StaleEpoch(epoch, now.epoch, now.master)
+            return epoch + 1
+
+    @contextmanager
+    def _as_master(self, server: str, epoch: int) -> Iterator[tuple[Connection, Environment]]:
+        with self._database.transaction() as connection:
+            environment = read_environment(connection, lock=True)
+            if environment.epoch != epoch or environment.master != server:
+                raise StaleEpoch(epoch, environment.epoch, environment.master)
+            yield connection, environment
+
+    def add_first_secret(self, server: str, epoch: int, key: KeyRecord) -> None:
+        """Makes `key` current in an environment that has no secret. Raises SecretExists, StaleEpoch."""
+        with self._as_master(server, epoch) as (connection, environment):
+            if environment.current_key_id is not None:
+                raise SecretExists(f"the environment has the master secret {environment.current_key_id.hex()}")
+            connection.execute(insert(t.master_key).values(key._asdict()))
+            connection.execute(update(t.environment).values(current_key_id=key.key_id))
+
+    def record_backup(self, server: str, epoch: int, record: BackupRecord) -> None:
+        """Makes a verified backup count. Raises StaleEpoch."""
+        with self._as_master(server, epoch) as (connection, _):
+            connection.execute(delete(t.backup).where(t.backup.c.sha256 == record.sha256))
+            connection.execute(insert(t.backup).values(record._asdict()))
+
+
+def _server(row: Any) -> ServerRecord:
+    return ServerRecord(
+        row.name,
+        row.address,
+        row.may_become_master,
+        row.attached,
+        row.key_id,
+        row.sealed_key_id,
+        row.epoch,
+        row.version,
+        aware(row.last_seen) if row.last_seen else None,
+    )
+
+
+class ServerRepository:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> list[ServerRecord]:
+        with self._database.transaction() as connection:
+            return [_server(row) for row in connection.execute(select(t.server).order_by(t.server.c.name))]
+
+    def enrol(self, name: str, address: str, may_become_master: bool, now: datetime) -> ServerRecord:
+        """Enrols a server, or changes its address and whether it may become master."""
+        values = {"address": address, "may_become_master": may_become_master}
+        with self._database.transaction() as connection:
+            changed = connection.execute(update(t.server).where(t.server.c.name == name).values(values)).rowcount
+            if changed == 0:
+                connection.execute(insert(t.server).values(name=name, enrolled_at=now, **values))
+            return _server(connection.execute(select(t.server).where(t.server.c.name == name)).one())
+
+    def remove(self, name: str) -> None:
+        with self._database.transaction() as connection:
+            if connection.execute(delete(t.server).where(t.server.c.name == name)).rowcount == 0:
+                raise ServerNotFound(f"server {name} is not enrolled")
+
+    def report(self, name: str, report: ServerReport, now: datetime) -> None:
+        """Writes what an enrolled server says of itself; says nothing for one that is not."""
+        with self._database.transaction() as connection:
+            connection.execute(update(t.server).where(t.server.c.name == name).values(last_seen=now, **report._asdict()))
