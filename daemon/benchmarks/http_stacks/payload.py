@@ -30,10 +30,10 @@ BODY = _ANSWER.encode(
         kind="credential_mapping",
         name="erp-production",
         user="CORP\\alice",
-        fields={"user": "alice@erp.example", "password": "x" * 62},
+        fields={"user": "alice@erp.example", "password": "x" * 50},
     )
 )
-CONSTANT = _ANSWER.encode(Answer(name="erp-production", caller="uid 1000", value="x" * 66))
+CONSTANT = _ANSWER.encode(Answer(name="erp-production", caller="uid 1000", value="x" * 64))
 assert (len(BODY), len(CONSTANT)) == (200, 120), (len(BODY), len(CONSTANT))
 
 
@@ -45,7 +45,7 @@ def empty(peer: str, body: bytes) -> bytes:
 def codec(peer: str, body: bytes) -> bytes:
     """Decode to a struct, encode an answer: what a real call adds at the edge."""
     question = _QUESTION.decode(body)
-    return _ANSWER.encode(Answer(name=question.name, caller=peer, value="x" * 66))
+    return _ANSWER.encode(Answer(name=question.name, caller=peer, value="x" * 64))
 
 
 def whoami(peer: str, body: bytes) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import struct
 
@@ -11,12 +10,11 @@ _UCRED = struct.Struct("3i")
 
 
 def peer_of(transport: asyncio.BaseTransport) -> str:
-    """Return ``cert:<sha-relevant subject>`` or ``uid:<n>,gid:<n>,pid:<n>``. Called once a connection."""
+    """Return ``cert:<serial>`` or ``uid:<n>,gid:<n>,pid:<n>``. Called once a connection, never once a request."""
     tls = transport.get_extra_info("ssl_object")
     if tls is not None:
-        certificate = tls.getpeercert()
-        return f"cert:{certificate['serialNumber']}"
-    # uvloop's transport lends a pseudo socket without getsockopt; a duplicate descriptor asks the kernel in its place.
-    with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as sock:
-        pid, uid, gid = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+        return f"cert:{tls.getpeercert()['serialNumber']}"
+    # uvloop lends a pseudo socket; getsockopt is among what it does support.
+    credentials = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    pid, uid, gid = _UCRED.unpack(credentials)
     return f"uid:{uid},gid:{gid},pid:{pid}"
