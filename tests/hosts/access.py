@@ -40,6 +40,8 @@ def write_inventory(directory: Path, hosts: Sequence[tuple[str, str, Sequence[st
     """Write the Ansible inventory; `hosts` gives name, address, groups. Values are JSON, which is YAML."""
     lines = ["---", "all:", "  vars:"]
     for name, value in {
+        # Said here, because a tool that adds an inventory of its own may say "local" for hosts it does not know.
+        "ansible_connection": "ssh",
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(directory / "key"),
         "ansible_ssh_common_args": shlex.join(["-o", "IdentitiesOnly=yes", *_host_key_options(directory)]),

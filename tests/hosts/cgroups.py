@@ -1,4 +1,7 @@
-"""A control group of its own for each machine, in every hierarchy; without one, machines share it and units die (219)."""
+"""A control group of its own for each machine, in every hierarchy.
+
+Without it, machines that run side by side share one, and their units die with status 219/CGROUP.
+"""
 
 from __future__ import annotations
 

@@ -107,11 +107,18 @@ def _down(options: argparse.Namespace) -> int:
 def _change(options: argparse.Namespace) -> int:
     with opened(spec.check_environment_name(options.environment)) as environment:
         host = environment.host(options.host)
-        if options.verb == "on":
-            changed = environment.on(host, wait_ready=not options.no_wait)
-        else:
-            changed = getattr(environment, options.verb)(host)
-        print(f"{host.name}: {environment.state(host)}{'' if changed else ' (nothing to do)'}")
+        acts = {
+            "off": environment.off,
+            "stop": environment.stop,
+            "on": environment.on,
+            "cut": environment.cut,
+            "join": environment.join,
+        }
+        changed = acts[options.verb](host)
+    # Not under the lock: a fence agent may have to cut another host's power while this one boots.
+    if options.verb == "on" and not options.no_wait:
+        environment.await_ready(host)
+    print(f"{host.name}: {environment.state(host)}{'' if changed else ' (nothing to do)'}")
     return 0
 
 
@@ -129,13 +136,12 @@ def _list(options: argparse.Namespace) -> int:
         {
             "environment": environment.name,
             "host": host.name,
-            "release": host.release,
-            "layers": list(host.layers),
-            "groups": list(host.groups),
             "address": host.address,
+            "state": environment.state(host),
+            "image": "+".join((host.release, *host.layers)),
+            "groups": list(host.groups),
             "port": host.port,
             "bridge": environment.bridge,
-            "state": environment.state(host),
             "directory": str(environment.directory),
         }
         for environment in environments()
@@ -145,6 +151,5 @@ def _list(options: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2))
         return 0
     for row in rows:
-        image = "+".join([row["release"], *row["layers"]])
-        print(f"{row['environment']:<24} {row['host']:<20} {row['address']:<14} {row['state']:<4} {image}")
+        print("{environment:<24} {host:<20} {address:<14} {state:<4} {image}".format(**row))
     return 0

@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from . import access, cgroups, disks, images, machines, network
 from .errors import HostFailed, UsageError
@@ -83,9 +83,7 @@ class Environment:
         if record.exists():
             data = json.loads(record.read_text())
             self.number = data["number"]
-            self.hosts = tuple(
-                Host(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}) for row in data["hosts"]
-            )
+            self.hosts = tuple(_read_host(row) for row in data["hosts"])
 
     # --- the whole environment
 
@@ -148,12 +146,24 @@ class Environment:
         self._tidy(host)
         return was_on
 
-    def on(self, host: Host, wait_ready: bool = True) -> bool:
-        """Boot it from the disk that it has; false when it was on."""
-        started = self._boot(host)
-        if wait_ready:
-            self._await_ready(host)
-        return started
+    def on(self, host: Host) -> bool:
+        """Boot it from the disk that it has, and do not wait; false when it was on."""
+        return self._boot(host)
+
+    def await_ready(self, host: Host) -> None:
+        """Wait until its systemd has settled and ssh answers."""
+
+        def settled() -> bool:
+            if machines.supervisor(self._root(host)) is None:
+                raise HostFailed(f"{host.name} powered itself off; its console says:\n{self._console(host)}")
+            return self._is_ready(host, 5)
+
+        if not wait_until(settled, READY_LIMIT, every=0.3):
+            raise HostFailed(
+                f"{host.name} ({host.address}) was not ready within {READY_LIMIT:.0f} s; look inside with "
+                f"`testhosts shell {self.name} {host.name} -- systemctl list-jobs`; its console says:\n"
+                f"{self._console(host)}"
+            )
 
     def cut(self, host: Host) -> bool:
         """Put it behind a dead switch; false when it already is."""
@@ -218,9 +228,13 @@ class Environment:
         self._save()
 
     def _start(self, host: Host) -> None:
-        if machines.supervisor(self._root(host)) is None or not self._is_ready(host, 3):
+        state = self.state(host)
+        if state == "cut":
+            say(f"{self.name}: {host.name} is cut off and left so; `testhosts join` brings it back")
+        elif state == "off" or not self._is_ready(host, 3):
             with step(f"{self.name}: {host.name} ({host.address}, {_kind(host)}): booting"):
-                self.on(host)
+                self._boot(host)
+                self.await_ready(host)
         disks.write_hosts_file(self._root(host), self._names())
 
     def _boot(self, host: Host) -> bool:
@@ -246,20 +260,6 @@ class Environment:
         unified = not cgroups.is_pure_v2() and host.release != "bookworm"
         machines.boot_machine(root, host.machine, host.name, self.bridge, entries, at / "console.log", unified)
         return True
-
-    def _await_ready(self, host: Host) -> None:
-        def settled() -> bool:
-            if machines.supervisor(self._root(host)) is None:
-                raise HostFailed(f"{host.name} powered itself off; its console says:\n{self._console(host)}")
-            # Off the bridge nobody can ask it; its own end of the cable is what `cut` took away.
-            return self._is_ready(host, 5)
-
-        if not wait_until(settled, READY_LIMIT, every=0.3):
-            raise HostFailed(
-                f"{host.name} ({host.address}) was not ready within {READY_LIMIT:.0f} s; look inside with "
-                f"`testhosts shell {self.name} {host.name} -- systemctl list-jobs`; its console says:\n"
-                f"{self._console(host)}"
-            )
 
     def _is_ready(self, host: Host, limit: int) -> bool:
         command = self.ssh(host, "-o", f"ConnectTimeout={limit}", "-o", "ConnectionAttempts=1")
@@ -287,7 +287,7 @@ class Environment:
 
     def _require_on(self, host: Host) -> None:
         if not network.exists(host.port):
-            raise UsageError(f"{host.name} is off and has no network port; boot it: testhosts on {self.name} {host.name}")
+            raise UsageError(f"{host.name} is off; boot it first: testhosts on {self.name} {host.name}")
 
     def _names(self) -> dict[str, str]:
         return {host.address: host.name for host in self.hosts}
@@ -330,6 +330,11 @@ def _machine_name(number: int, name: str, last: int) -> str:
     return readable if len(readable) <= 12 else f"hf{number}-{last}"
 
 
+def _read_host(row: dict[str, Any]) -> Host:
+    lists = {name: tuple(value) for name, value in row.items() if isinstance(value, list)}
+    return Host(**{**row, **lists})
+
+
 def _kind(host: Host | HostSpec) -> str:
     return "+".join((host.release, *host.layers))
 
@@ -339,8 +344,11 @@ def _parallel(act: Callable[[T], R], items: Iterable[T]) -> list[R]:
     with ThreadPoolExecutor(max_workers=16) as pool:
         futures = [pool.submit(act, item) for item in items]
         try:
-            wait(futures, return_when=FIRST_EXCEPTION)
+            done, _pending = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
         except BaseException:
             interrupted.set()
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
         return [future.result() for future in futures]

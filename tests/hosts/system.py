@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,20 +39,10 @@ def require_setup() -> None:
         raise SetupError(f"programs are missing on this machine: apt-get install {' '.join(packages)}")
 
 
-def run(
-    command: Sequence[str], *, check: bool = True, stdin: str | None = None, env: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
+def run(command: Sequence[str], *, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run a program to its end with its output captured; raise HostFailed with that output if it fails."""
     done = subprocess.run(
-        list(command),
-        check=False,
-        text=True,
-        errors="replace",
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        input=stdin,
-        stdin=subprocess.DEVNULL if stdin is None else None,
-        env=None if env is None else {**os.environ, **env},
+        list(command), check=False, text=True, errors="replace", capture_output=True, stdin=subprocess.DEVNULL
     )
     if check and done.returncode != 0:
         output = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
