@@ -60,16 +60,16 @@ class Client:
 
     def read(self, path: str, shape: type[T]) -> Answer[T]:
         """A GET. Raises ProblemAnswer, Unreachable or NotAllowed."""
-        return self._request("GET", path, None, shape, READ_SECONDS, None)
+        return self._request("GET", path, None, shape, seconds=READ_SECONDS)
 
-    def compute(self, path: str, body: Mapping[str, object], shape: type[T]) -> Answer[T]:
-        """A POST that leaves nothing changed behind, such as decryption."""
-        return self._request("POST", path, body, shape, ACT_SECONDS, None)
+    def compute(self, path: str, body: Mapping[str, object] | None, shape: type[T], *, method: str = "POST") -> Answer[T]:
+        """A request that leaves nothing changed behind, such as a decryption or a dry run."""
+        return self._request(method, path, body, shape, seconds=ACT_SECONDS)
 
     def act(self, method: str, path: str, body: Mapping[str, object] | None, shape: type[T], act: Act) -> Answer[T]:
         """A request that changes something; the journal knows it as `act`."""
         with self._journal.step(act):
-            return self._request(method, path, body, shape, ACT_SECONDS, act)
+            return self._request(method, path, body, shape, seconds=ACT_SECONDS, act=act)
 
     def _request(
         self,
@@ -77,8 +77,9 @@ class Client:
         path: str,
         body: Mapping[str, object] | None,
         shape: type[T],
+        *,
         seconds: float,
-        act: Act | None,
+        act: Act | None = None,
     ) -> Answer[T]:
         connection = UnixConnection(self._path, seconds)
         try:
@@ -110,7 +111,9 @@ class Client:
             ) from None
         except OSError as error:
             if not isinstance(error, TimeoutError) and error.errno is None:
-                raise UsageRefused(f"{self._path} cannot be a socket: {error}", next_step="give --socket a shorter path") from None
+                raise UsageRefused(
+                    f"{self._path} cannot be a socket: {error}", next_step="give --socket a shorter path"
+                ) from None
             raise Unreachable(
                 f"ssod cannot be reached on {self._path}: {error.strerror or error}",
                 next_step="see `systemctl status ssod`",

@@ -9,11 +9,11 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     """A newer ssod may send more members than these: they are ignored here, and kept in `--json`."""
 
 
-class Nothing(Document):
+class Nothing(Document, frozen=True):
     """`{}`"""
 
 
-class Problem(Document):
+class Problem(Document, frozen=True):
     title: str
     type: str = ""
     detail: str | None = None
@@ -22,7 +22,7 @@ class Problem(Document):
     conditions: list[str] | None = None
 
 
-class ThisServer(Document):
+class ThisServer(Document, frozen=True):
     name: str
     state: str
     sentence: str
@@ -39,13 +39,13 @@ class ThisServer(Document):
     certificate_expires_at: str | None = None
 
 
-class Database(Document):
+class Database(Document, frozen=True):
     reachable: bool
     kind: str
     detail: str | None = None
 
 
-class Environment(Document):
+class Environment(Document, frozen=True):
     id: str
     master: str | None = None
     epoch: int | None = None
@@ -54,7 +54,7 @@ class Environment(Document):
     backup_place: str | None = None
 
 
-class Server(Document):
+class Server(Document, frozen=True):
     name: str
     address: str
     may_become_master: bool
@@ -66,24 +66,24 @@ class Server(Document):
     last_seen: str | None = None
 
 
-class Status(Document):
+class Status(Document, frozen=True):
     server: ThisServer
     database: Database
     environment: Environment | None = None
     servers: list[Server] | None = None
 
 
-class Servers(Document):
+class Servers(Document, frozen=True):
     servers: list[Server]
 
 
-class Key(Document):
+class Key(Document, frozen=True):
     key_id: str
     state: str
     created_at: str | None = None
 
 
-class VerifiedBackup(Document):
+class VerifiedBackup(Document, frozen=True):
     key_id: str
     verified_at: str
     place: str | None = None
@@ -91,7 +91,7 @@ class VerifiedBackup(Document):
     protection: str | None = None
 
 
-class Secret(Document):
+class Secret(Document, frozen=True):
     environment_id: str
     keys: list[Key]
     held_key_ids: list[str]
@@ -102,14 +102,14 @@ class Secret(Document):
     backup: VerifiedBackup | None = None
 
 
-class Backup(Document):
+class Backup(Document, frozen=True):
     """`about` stays as ssod wrote it: it is stored beside the backup for people and programs of later years."""
 
     backup: str
     about: msgspec.Raw
 
 
-class About(Document):
+class About(Document, frozen=True):
     environment_id: str
     current_key_id: str
     made_at: str
@@ -118,20 +118,20 @@ class About(Document):
     reminder: str | None = None
 
 
-class BackupVerified(Document):
+class BackupVerified(Document, frozen=True):
     environment_id: str
     current_key_id: str
     key_ids: list[str]
     sha256: str
 
 
-class Restored(Document):
+class Restored(Document, frozen=True):
     changed: bool
     current_key_id: str
     key_ids: list[str]
 
 
-class Master(Document):
+class Master(Document, frozen=True):
     this_server: str
     mastership: str
     may_become_master: bool
@@ -140,7 +140,7 @@ class Master(Document):
     epoch: int | None = None
 
 
-class Notified(Document):
+class Notified(Document, frozen=True):
     """How one server took the news of a change of master or of secret."""
 
     name: str
@@ -152,24 +152,24 @@ class Notified(Document):
     detail: str | None = None
 
 
-class Activated(Document):
+class Activated(Document, frozen=True):
     changed: bool
     master: str
     epoch: int
     servers: list[Notified] | None = None
 
 
-class Deactivated(Document):
+class Deactivated(Document, frozen=True):
     changed: bool
     epoch: int
 
 
-class Field(Document):
+class Field(Document, frozen=True):
     name: str
     masked: bool = False
 
 
-class Application(Document):
+class Application(Document, frozen=True):
     name: str
     enabled: bool
     administrators: list[str]
@@ -180,22 +180,22 @@ class Application(Document):
     contact: str = ""
 
 
-class Applications(Document):
+class Applications(Document, frozen=True):
     applications: list[Application]
 
 
-class ConfigSummary(Document):
+class ConfigSummary(Document, frozen=True):
     name: str
     version: int
     updated_at: str
     fields: list[str]
 
 
-class Configs(Document):
+class Configs(Document, frozen=True):
     configs: list[ConfigSummary]
 
 
-class Config(Document):
+class Config(Document, frozen=True):
     application: str
     name: str
     version: int
@@ -205,30 +205,30 @@ class Config(Document):
     key_id: str | None = None
 
 
-class Changes(Document):
+class Changes(Document, frozen=True):
     added: list[str]
     changed: list[str]
     removed: list[str]
 
 
-class ConfigWritten(Document):
+class ConfigWritten(Document, frozen=True):
     version: int
     changes: Changes
 
 
-class ConfigDeleted(Document):
+class ConfigDeleted(Document, frozen=True):
     version: int
 
 
-class Ciphertext(Document):
+class Ciphertext(Document, frozen=True):
     ciphertext: str
 
 
-class Plaintext(Document):
+class Plaintext(Document, frozen=True):
     plaintext: str
 
 
-class SelfTest(Document):
+class SelfTest(Document, frozen=True):
     ok: bool
     micros: float
     key_id: str | None = None

@@ -36,6 +36,5 @@ class Session:
 
 def session_of(context: typer.Context) -> Session:
     """The session that the wiring in main.py put into the context."""
-    session = context.obj
-    assert isinstance(session, Session)
+    session: Session = context.obj
     return session

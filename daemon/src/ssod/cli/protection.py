@@ -1,0 +1,87 @@
+"""How a backup is closed and opened: a passphrase, recipients or an identity, none of them ever taken from argv."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ssod.cli.asking import ask_new_passphrase, ask_passphrase, somebody_is_there
+from ssod.cli.errors import UsageRefused
+from ssod.cli.files import STANDARD_INPUT, is_readable_by_others, read_input, read_line_file
+from ssod.cli.output import warn
+
+IDENTITY_PREFIX = "AGE-SECRET-KEY-"
+
+
+@dataclass(frozen=True)
+class Protection:
+    """`making` goes into the request that makes a backup, `opening` into the one that verifies it."""
+
+    making: Mapping[str, object] = field(repr=False)
+    opening: Mapping[str, str] = field(repr=False)
+
+
+def protection_of(passphrase_file: Path | None, recipients: Sequence[str], reminder: str | None) -> Protection:
+    """Asks for a passphrase where nothing was given and somebody is there."""
+    if passphrase_file is not None and recipients:
+        raise UsageRefused("a backup is for recipients or has a passphrase, not both", next_step="make two backups")
+    extra = {} if reminder is None else {"reminder": reminder}
+    if recipients:
+        if any(recipient.upper().startswith(IDENTITY_PREFIX) for recipient in recipients):
+            raise UsageRefused(
+                "a --recipient is an identity, the secret half; nothing was done",
+                conditions=["it was readable in the arguments of this command: do not use that identity any more"],
+                next_step="give its public half, which begins with age1 (`age-keygen -y FILE` prints it)",
+            )
+        return Protection({"recipients": list(recipients), **extra}, {})
+    passphrase = _passphrase(passphrase_file) or ask_new_passphrase()
+    if reminder is not None and passphrase in reminder:
+        raise UsageRefused(
+            "the reminder contains the passphrase, and everybody who has the file can read the reminder; nothing was done",
+            next_step="write what makes you remember it, not it",
+        )
+    return Protection({"passphrase": passphrase, **extra}, {"passphrase": passphrase})
+
+
+def key_to_open(passphrase_file: Path | None, identity_file: Path | None) -> dict[str, str]:
+    """The member of a request that opens a backup."""
+    if passphrase_file is not None and identity_file is not None:
+        raise UsageRefused("a backup is opened with a passphrase or an identity, not both", next_step="leave one out")
+    if identity_file is not None:
+        return {"identity": _identity(identity_file)}
+    return {"passphrase": _passphrase(passphrase_file) or ask_passphrase()}
+
+
+def _passphrase(file: Path | None) -> str | None:
+    """None: the person at the terminal is to be asked."""
+    if file is not None:
+        _warn_when_open(file)
+        return read_line_file(file, "the passphrase file")
+    if somebody_is_there():
+        return None
+    raise UsageRefused(
+        "no passphrase was given, and nobody can be asked: standard input is not a terminal",
+        next_step="name a file with --passphrase-file; see --help for the other ways",
+    )
+
+
+def _identity(file: Path) -> str:
+    """The one identity of an age identity file, whose other lines are comments."""
+    _warn_when_open(file)
+    try:
+        lines = read_input(file, "the identity file").decode("ascii").split()
+    except UnicodeDecodeError:
+        lines = []
+    found = [word for word in lines if word.startswith(IDENTITY_PREFIX)]
+    if len(found) != 1:
+        raise UsageRefused(
+            f"the identity file {file} must hold exactly one identity, and holds {len(found)}",
+            next_step=f"its line begins with {IDENTITY_PREFIX}1; decrypt an encrypted identity file with `age -d` first",
+        )
+    return found[0]
+
+
+def _warn_when_open(file: Path) -> None:
+    if file != STANDARD_INPUT and file.exists() and is_readable_by_others(file):
+        warn(f"{file} can be read by other users of this host: chmod 600 it")

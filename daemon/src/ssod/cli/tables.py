@@ -1,0 +1,235 @@
+"""Turns documents into tables that can be pasted into an incident channel: whole names, no colour needed to read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from ssod.cli.documents import (
+    Application,
+    Config,
+    ConfigSummary,
+    Environment,
+    Key,
+    Master,
+    Notified,
+    Secret,
+    Server,
+    Status,
+)
+from ssod.cli.output import printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+MASKED = "(masked)"
+NONE = "-"
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | None]]) -> Table:
+    """A table with a heading; a cell is folded on a narrow terminal, never cut."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(printable(NONE if cell is None else cell)) for cell in row))
+    return made
+
+
+def facts(rows: Iterable[tuple[str, str | None]]) -> Table:
+    """Names on the left, their values on the right."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, show_header=False, pad_edge=False)
+    made.add_column(no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in rows:
+        made.add_row(Text(name), Text(printable(NONE if value is None else value)))
+    return made
+
+
+def yes_no(value: bool | None) -> str | None:
+    return None if value is None else "yes" if value else "no"
+
+
+def number(value: int | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def compared(key_id: str | None, current: str | None) -> str:
+    """Whole ids are compared; only what differs is shown, and by its beginning, so that a row fits on a terminal."""
+    if key_id is None:
+        return "none"
+    return "current" if key_id == current else f"other: {key_id[:8]}"
+
+
+def status_facts(status: Status) -> Table:
+    server = status.server
+    environment = status.environment
+    database = status.database
+    may = "may become master" if server.may_become_master else "may not become master"
+    reach = "reachable" if database.reachable else "NOT reachable"
+    rows: list[tuple[str, str | None]] = [
+        ("this server", f"{server.name}, ssod {server.version}, {server.mastership}, {may}"),
+        ("state", server.state + (f" since {server.since}" if server.since else "")),
+        ("encrypts / decrypts", f"{yes_no(server.can_encrypt)} / {yes_no(server.can_decrypt)}"),
+        ("key id", server.key_id),
+        ("sealed copy", compared(server.sealed_key_id, server.key_id)),
+        ("certificate until", server.certificate_expires_at),
+        ("database", ", ".join(part for part in (database.kind, reach, database.detail) if part)),
+    ]
+    return facts(rows + _environment_rows(environment))
+
+
+def _environment_rows(environment: Environment | None) -> list[tuple[str, str | None]]:
+    if environment is None:
+        return [("environment", "not known while the database cannot be reached")]
+    return [
+        ("environment", environment.id),
+        ("master", f"{environment.master or 'none'}, epoch {environment.epoch}"),
+        ("current key id", environment.current_key_id),
+        (
+            "backup",
+            f"verified {environment.backup_verified_at} at {environment.backup_place or 'an unnamed place'}"
+            if environment.backup_verified_at
+            else "NONE VERIFIED",
+        ),
+    ]
+
+
+def servers_table(servers: Iterable[Server], *, master: str | None, current_key_id: str | None) -> Table:
+    return table(
+        ["server", "address", "role", "attached", "keyring", "sealed copy", "epoch", "version", "last seen"],
+        [
+            [
+                server.name,
+                server.address,
+                _role(server, master),
+                yes_no(server.attached),
+                compared(server.key_id, current_key_id),
+                compared(server.sealed_key_id, current_key_id),
+                number(server.epoch),
+                server.version,
+                server.last_seen,
+            ]
+            for server in servers
+        ],
+    )
+
+
+def _role(server: Server, master: str | None) -> str:
+    if server.name == master:
+        return "master"
+    return "standby" if server.may_become_master else "server"
+
+
+def notified_table(servers: Iterable[Notified], *, title: str = "server") -> Table:
+    return table(
+        [title, "reachable", "attached", "key id", "epoch", "seconds", "detail"],
+        [
+            [
+                server.name,
+                yes_no(server.reachable),
+                yes_no(server.attached),
+                server.key_id,
+                number(server.epoch),
+                None if server.seconds is None else f"{server.seconds:.2f}",
+                server.detail,
+            ]
+            for server in servers
+        ],
+    )
+
+
+def master_facts(master: Master) -> Table:
+    return facts(
+        [
+            ("master", master.master or "none"),
+            ("epoch", number(master.epoch)),
+            ("this server", f"{master.this_server}, {master.mastership}"),
+            ("may become master", yes_no(master.may_become_master)),
+        ]
+    )
+
+
+def secret_facts(secret: Secret) -> Table:
+    backup = secret.backup
+    return facts(
+        [
+            ("environment", secret.environment_id),
+            ("current key id", secret.current_key_id or "none: not generated yet"),
+            ("generated", secret.generated_at),
+            ("epoch", number(secret.epoch)),
+            ("sealed copy here", compared(secret.sealed_key_id, secret.current_key_id)),
+            (
+                "backup",
+                f"{compared(backup.key_id, secret.current_key_id)}, verified {backup.verified_at}"
+                f" at {backup.place or 'an unnamed place'}"
+                if backup
+                else "NONE VERIFIED",
+            ),
+        ]
+    )
+
+
+def keys_table(keys: Iterable[Key], held: Iterable[str]) -> Table:
+    here = set(held)
+    return table(
+        ["key id", "state", "created", "held here"],
+        [[key.key_id, key.state, key.created_at, yes_no(key.key_id in here)] for key in keys],
+    )
+
+
+def applications_table(applications: Iterable[Application]) -> Table:
+    return table(
+        ["application", "enabled", "fields", "version", "description"],
+        [
+            [
+                application.name,
+                yes_no(application.enabled),
+                _field_names(application),
+                number(application.version),
+                application.description,
+            ]
+            for application in applications
+        ],
+    )
+
+
+def application_facts(application: Application) -> Table:
+    return facts(
+        [
+            ("application", application.name),
+            ("description", application.description),
+            ("contact", application.contact),
+            ("enabled", yes_no(application.enabled)),
+            ("administrators", ", ".join(application.administrators)),
+            ("users", ", ".join(application.users)),
+            ("fields", _field_names(application)),
+            ("version", number(application.version)),
+        ]
+    )
+
+
+def _field_names(application: Application) -> str:
+    return ", ".join(f"{field.name} {MASKED}" if field.masked else field.name for field in application.fields)
+
+
+def configs_table(configs: Iterable[ConfigSummary]) -> Table:
+    return table(
+        ["configuration", "version", "changed", "fields"],
+        [[config.name, number(config.version), config.updated_at, ", ".join(config.fields)] for config in configs],
+    )
+
+
+def config_table(config: Config) -> Table:
+    hidden = [name for name in config.masked if name not in config.properties]
+    return table(
+        ["field", "value"],
+        sorted([*config.properties.items(), *((name, MASKED) for name in hidden)]),
+    )
