@@ -1,0 +1,82 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, Holdfast maintainers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Reads the state of this server, of the database, of the environment and of every enrolled server."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: server_info
+short_description: Read the state of the SSO servers
+version_added: 0.1.0
+author:
+  - Holdfast maintainers (@holdfast)
+description:
+  - Reads the state of the server on the managed host, of the SSO database, of the environment and of every enrolled server.
+    Any caller may.
+extends_documentation_fragment:
+  - holdfast.sso._ssod
+  - holdfast.sso._ssod.info_attributes
+  - holdfast.sso._ssod.actiongroup
+seealso:
+  - module: holdfast.sso.server
+  - module: holdfast.sso.master_server_info
+"""
+
+EXAMPLES = r"""
+- name: Read the state of the servers
+  holdfast.sso.server_info:
+  register: result
+
+- name: Refuse to go on while this server is detached
+  ansible.builtin.assert:
+    that: result.server.state == 'attached'
+    fail_msg: "{{ result.server.sentence }}"
+"""
+
+RETURN = r"""
+server:
+  description: The server on the managed host, with its C(name), C(state), C(sentence), C(key_id), C(mastership) and more.
+  returned: success
+  type: dict
+database:
+  description: Whether the SSO database can be reached, and of which kind it is.
+  returned: success
+  type: dict
+environment:
+  description: The environment's master, epoch, current key id and last verified backup. V(none) while the database cannot be reached.
+  returned: success
+  type: dict
+servers:
+  description:
+    - Every enrolled server, in the shape of M(holdfast.sso.server), with what it last reported.
+    - V(none) while the database cannot be reached.
+  returned: success
+  type: list
+  elements: dict
+"""
+
+from ansible_collections.holdfast.sso.plugins.module_utils._module import SsoModule
+from ansible_collections.holdfast.sso.plugins.module_utils._views import server_view
+
+
+def main() -> None:
+    module = SsoModule({})
+    with module.reporting_errors():
+        status = module.api.get("status")
+        servers = status["servers"]
+        module.report(
+            server=status["server"],
+            database=status["database"],
+            environment=status["environment"],
+            # None says "not known"; an empty list would say that no server is enrolled.
+            servers=None if servers is None else [server_view(server) for server in servers],
+        )
+
+
+if __name__ == "__main__":
+    main()

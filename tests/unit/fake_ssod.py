@@ -1,0 +1,383 @@
+# Copyright: (c) 2026, Holdfast maintainers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""An ssod without cryptography: what docs/api.md says, with as much state as the modules can tell.
+
+It holds no HTTP; handle() takes a request and gives a status and a document.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import json
+import re
+import typing as t
+
+# Stands for what must never be in any output: no answer but the backup itself carries it, as in the real one.
+KEY_CANARY = "canary-key-bytes-7f3a"
+
+
+class Problem(Exception):
+    """A refusal of the fake, as an RFC 9457 document."""
+
+    def __init__(self, status: int, name: str, detail: str = "", conditions: t.Sequence[str] = ()) -> None:
+        super().__init__(name)
+        self.status = status
+        self.document: dict[str, t.Any] = {
+            "type": f"urn:holdfast:problem:{name}",
+            "title": name.replace("-", " "),
+            "status": status,
+            "detail": detail or f"the fake says {name}",
+            "next": f"mend {name}",
+            "tracking_id": "t-1",
+        }
+        if conditions:
+            self.document["conditions"] = list(conditions)
+
+
+class FakeSsod:
+    """The server m1 of an environment with the standby m2 and the server s1; m1 is the active master."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str, t.Any]] = []
+        # A test puts a Problem or a document here, to be given instead of the answer: {"GET /v1/secret": Problem(...)}.
+        self.instead: dict[str, t.Any] = {}
+        # A backup that this process made for recipients, by SHA-256: only that can be verified without an identity.
+        self._made: dict[str, dict[str, t.Any]] = {}
+        self._serial = 0
+        self.mastership = "active"
+        self.state: dict[str, t.Any] = {
+            "master": "m1",
+            "epoch": 3,
+            "keys": [],
+            "held": [],
+            "backup": None,
+            "servers": {},
+            "applications": {},
+            "configs": {},
+        }
+        for name in ("m1", "m2", "s1"):
+            self.enrol(name, f"{name}.example.com:7443", name.startswith("m"))
+
+    # What a test arranges ---------------------------------------------------------------------------------------------
+
+    def enrol(self, name: str, address: str, may_become_master: bool) -> None:
+        last_seen = {"attached": True, "key_id": self.current_key_id(), "sealed_key_id": None, "epoch": self.state["epoch"]}
+        if name in self.state["servers"]:
+            last_seen = {field: self.state["servers"][name][field] for field in last_seen}
+        self.state["servers"][name] = {
+            "name": name,
+            "address": address,
+            "may_become_master": may_become_master,
+            **last_seen,
+            "version": "0.1.0",
+            "last_seen": "2026-11-23T12:00:00Z",
+        }
+
+    def generate(self) -> str:
+        self._serial += 1
+        key_id = hashlib.sha256(b"key %d" % self._serial).hexdigest()[:32]
+        for key in self.state["keys"]:
+            key["state"] = "retired"
+        self.state["keys"].append({"key_id": key_id, "created_at": "2026-11-23T12:00:00Z", "state": "current"})
+        self.state["held"] = [key["key_id"] for key in self.state["keys"]]
+        return key_id
+
+    def spread(self, *names: str) -> None:
+        for name in names or self.state["servers"]:
+            self.state["servers"][name]["key_id"] = self.current_key_id()
+
+    def snapshot(self) -> dict[str, t.Any]:
+        return copy.deepcopy(self.state)
+
+    def current_key_id(self) -> str | None:
+        return self.state["keys"][-1]["key_id"] if self.state["keys"] else None
+
+    def written(self) -> list[str]:
+        """The calls that were meant to change something."""
+        reading = re.compile(r"GET |.*dry_run=true|POST /v1/secret/backup$")
+        return [
+            f"{method} {target}"
+            for method, target, body in self.calls
+            if not reading.match(f"{method} {target}")
+            and not (isinstance(body, dict) and (body.get("dry_run") or body.get("record") is False))
+        ]
+
+    # Requests ---------------------------------------------------------------------------------------------------------
+
+    def handle(self, method: str, target: str, content: bytes) -> tuple[int, dict[str, t.Any]]:
+        path, _unused, query = target.partition("?")
+        body = json.loads(content) if content else None
+        self.calls.append((method, target, body))
+        try:
+            if f"{method} {path}" in self.instead:
+                given = self.instead[f"{method} {path}"]
+                if isinstance(given, Problem):
+                    raise given
+                return 200, given
+            for known_method, pattern, members, act in ROUTES:
+                match = re.fullmatch(pattern, path)
+                if match and known_method == method:
+                    unknown = set(body or ()) - set(members)
+                    if unknown:
+                        raise Problem(400, "malformed-request", f"unknown member {sorted(unknown)}")
+                    return 200, act(self, *match.groups(), body=body or {}, dry_run="dry_run=true" in query, query=query)
+            raise Problem(404, "no-such-path", f"there is nothing at {path}")
+        except Problem as problem:
+            return problem.status, problem.document
+
+    def get_status(self, **_unused: t.Any) -> dict[str, t.Any]:
+        backup = self.state["backup"] or {}
+        return {
+            "server": {"name": "m1", "state": "attached", "sentence": "attached", "mastership": self.mastership},
+            "database": {"reachable": True, "kind": "sqlite", "detail": None},
+            "environment": {
+                "id": "5e5e5e5e-0000-4000-8000-000000000001",
+                "master": self.state["master"],
+                "epoch": self.state["epoch"],
+                "current_key_id": self.current_key_id(),
+                "backup_verified_at": backup.get("verified_at"),
+                "backup_place": backup.get("place"),
+            },
+            "servers": list(self.state["servers"].values()),
+        }
+
+    def get_secret(self, **_unused: t.Any) -> dict[str, t.Any]:
+        return {
+            "environment_id": "5e5e5e5e-0000-4000-8000-000000000001",
+            "current_key_id": self.current_key_id(),
+            "epoch": self.state["epoch"],
+            "generated_at": None,
+            "keys": self.state["keys"],
+            "held_key_ids": self.state["held"],
+            "sealed_key_id": self.current_key_id(),
+            "backup": self.state["backup"],
+        }
+
+    def generate_secret(self, **_unused: t.Any) -> dict[str, t.Any]:
+        if self.state["keys"]:
+            raise Problem(409, "secret-exists")
+        if self.mastership != "active":
+            raise Problem(409, "not-master")
+        self.generate()
+        return self.get_secret()
+
+    def make_backup(self, body: dict[str, t.Any], **_unused: t.Any) -> dict[str, t.Any]:
+        if not self.state["keys"]:
+            raise Problem(409, "no-secret")
+        self._serial += 1
+        key_ids = [key["key_id"] for key in self.state["keys"]]
+        inside = {"passphrase": body.get("passphrase"), "key_ids": key_ids, "nonce": self._serial, "key": KEY_CANARY}
+        sealed = b"fake age file " + base64.b64encode(json.dumps(inside).encode())
+        sha256 = hashlib.sha256(sealed).hexdigest()
+        self._made[sha256] = inside
+        about = {
+            "format": "holdfast backup 1",
+            "environment_id": "5e5e5e5e-0000-4000-8000-000000000001",
+            "current_key_id": key_ids[-1],
+            "key_ids": key_ids,
+            "made_at": "2026-11-23T12:00:00Z",
+            "made_by": "m1",
+            "protection": "passphrase" if "passphrase" in body else "recipients",
+            "reminder": body.get("reminder"),
+            "sha256": sha256,
+        }
+        return {"backup": base64.b64encode(sealed).decode(), "about": about}
+
+    def open_backup(self, body: dict[str, t.Any]) -> tuple[dict[str, t.Any], str]:
+        sealed = base64.b64decode(body["backup"])
+        sha256 = hashlib.sha256(sealed).hexdigest()
+        if not sealed.startswith(b"fake age file "):
+            raise Problem(422, "backup-damaged")
+        inside = json.loads(base64.b64decode(sealed[len(b"fake age file "):]))
+        if inside["passphrase"] is None and "identity" not in body and sha256 not in self._made:
+            raise Problem(422, "wrong-passphrase")
+        if inside["passphrase"] != body.get("passphrase"):
+            raise Problem(422, "wrong-passphrase")
+        return inside, sha256
+
+    def verify_backup(self, body: dict[str, t.Any], **_unused: t.Any) -> dict[str, t.Any]:
+        inside, sha256 = self.open_backup(body)
+        if body["record"]:
+            self.state["backup"] = {
+                "key_id": inside["key_ids"][-1],
+                "verified_at": "2026-11-23T12:00:00Z",
+                "place": body["place"],
+                "sha256": sha256,
+                "protection": "recipients" if inside["passphrase"] is None else "passphrase",
+            }
+        return {
+            "environment_id": "5e5e5e5e-0000-4000-8000-000000000001",
+            "current_key_id": inside["key_ids"][-1],
+            "key_ids": inside["key_ids"],
+            "sha256": sha256,
+        }
+
+    def restore(self, body: dict[str, t.Any], **_unused: t.Any) -> dict[str, t.Any]:
+        inside, _sha256 = self.open_backup(body)
+        changed = not set(inside["key_ids"]) <= set(self.state["held"])
+        if changed and not body["dry_run"]:
+            self.state["held"] = list(inside["key_ids"])
+        return {"changed": changed, "current_key_id": inside["key_ids"][-1], "key_ids": inside["key_ids"]}
+
+    def distribute(self, body: dict[str, t.Any], **_unused: t.Any) -> dict[str, t.Any]:
+        names = body["servers"] or list(self.state["servers"])
+        self.spread(*names)
+        servers = [
+            {
+                "name": name,
+                "reachable": True,
+                "attached": True,
+                "key_id": self.current_key_id(),
+                "epoch": self.state["epoch"],
+                "seconds": 0.1,
+                "detail": None,
+            }
+            for name in names
+        ]
+        return {"key_id": self.current_key_id(), "servers": servers}
+
+    def get_master(self, **_unused: t.Any) -> dict[str, t.Any]:
+        return {
+            "this_server": "m1",
+            "master": self.state["master"],
+            "epoch": self.state["epoch"],
+            "mastership": self.mastership,
+            "may_become_master": True,
+            "sentence": f"{self.mastership}: a fake",
+        }
+
+    def activate(self, body: dict[str, t.Any], **_unused: t.Any) -> dict[str, t.Any]:
+        epoch = self.state["epoch"]
+        if body.get("expected_epoch", epoch) != epoch:
+            raise Problem(409, "stale-epoch", f"epoch {body['expected_epoch']} was expected; the database is at epoch {epoch}")
+        changed = self.mastership != "active"
+        if changed and not body["dry_run"]:
+            self.mastership = "active"
+            self.state.update(master="m1", epoch=epoch + 1)
+        return {"changed": changed, "master": "m1", "epoch": epoch + (1 if changed else 0), "servers": []}
+
+    def deactivate(self, body: dict[str, t.Any], **_unused: t.Any) -> dict[str, t.Any]:
+        changed = self.mastership == "active"
+        if changed and not body["dry_run"]:
+            self.mastership = "passive"
+        return {"changed": changed, "epoch": self.state["epoch"]}
+
+    def list_servers(self, **_unused: t.Any) -> dict[str, t.Any]:
+        return {"servers": list(self.state["servers"].values())}
+
+    def put_server(self, name: str, body: dict[str, t.Any], **_unused: t.Any) -> dict[str, t.Any]:
+        self.enrol(name, body["address"], body["may_become_master"])
+        return self.state["servers"][name]
+
+    def delete_server(self, name: str, **_unused: t.Any) -> dict[str, t.Any]:
+        if name not in self.state["servers"]:
+            raise Problem(404, "server-not-found")
+        del self.state["servers"][name]
+        return {}
+
+    def list_applications(self, **_unused: t.Any) -> dict[str, t.Any]:
+        return {"applications": list(self.state["applications"].values())}
+
+    def get_application(self, name: str, **_unused: t.Any) -> dict[str, t.Any]:
+        if name not in self.state["applications"]:
+            raise Problem(404, "application-not-found", f"there is no application {name}")
+        return self.state["applications"][name]
+
+    def put_application(self, name: str, body: dict[str, t.Any], **_unused: t.Any) -> dict[str, t.Any]:
+        version = self.state["applications"].get(name, {"version": 0})["version"]
+        if body.pop("if_version", version) != version:
+            raise Problem(409, "version-conflict")
+        self.state["applications"][name] = {"name": name, **body, "version": version + 1}
+        return self.state["applications"][name]
+
+    def delete_application(self, name: str, query: str, **_unused: t.Any) -> dict[str, t.Any]:
+        self.get_application(name)
+        if self.configs_of(name) and "with_config=true" not in query:
+            raise Problem(409, "application-in-use")
+        self.state["configs"] = {key: bag for key, bag in self.state["configs"].items() if key[0] != name}
+        del self.state["applications"][name]
+        return {}
+
+    def configs_of(self, application: str) -> list[dict[str, t.Any]]:
+        return [
+            {"name": name, "version": bag["version"], "updated_at": "2026-11-23T12:00:00Z", "fields": sorted(bag["properties"])}
+            for (owner, name), bag in self.state["configs"].items()
+            if owner == application
+        ]
+
+    def list_configs(self, application: str, **_unused: t.Any) -> dict[str, t.Any]:
+        self.get_application(application)
+        return {"configs": self.configs_of(application)}
+
+    def get_config(self, application: str, name: str, **_unused: t.Any) -> dict[str, t.Any]:
+        fields = {field["name"]: field["masked"] for field in self.get_application(application)["fields"]}
+        if (application, name) not in self.state["configs"]:
+            raise Problem(404, "config-not-found")
+        bag = self.state["configs"][application, name]
+        return {
+            "application": application,
+            "name": name,
+            "version": bag["version"],
+            "updated_at": "2026-11-23T12:00:00Z",
+            "key_id": self.current_key_id(),
+            "properties": {field: value for field, value in bag["properties"].items() if not fields[field]},
+            "masked": sorted(field for field in bag["properties"] if fields[field]),
+        }
+
+    def put_config(self, application: str, name: str, body: dict[str, t.Any], dry_run: bool, **_unused: t.Any) -> dict[str, t.Any]:
+        declared = {field["name"] for field in self.get_application(application)["fields"]}
+        wanted = body["properties"]
+        undeclared = sorted(set(wanted) - declared)
+        if undeclared:
+            raise Problem(422, "invalid-value", f"{application} has no such fields", [f"{field} is not declared" for field in undeclared])
+        there = self.state["configs"].get((application, name))
+        version = there["version"] if there else 0
+        if body.get("if_version", version) != version:
+            raise Problem(409, "version-conflict")
+        old = there["properties"] if there else {}
+        changes = {
+            "added": sorted(set(wanted) - set(old)),
+            "changed": sorted(field for field in set(wanted) & set(old) if wanted[field] != old[field]),
+            "removed": sorted(set(old) - set(wanted)),
+        }
+        if there is None or any(changes.values()):
+            version += 1
+            if not dry_run:
+                self.state["configs"][application, name] = {"properties": dict(wanted), "version": version}
+        return {"version": version, "changes": changes}
+
+    def delete_config(self, application: str, name: str, dry_run: bool, **_unused: t.Any) -> dict[str, t.Any]:
+        version = self.get_config(application, name)["version"]
+        if not dry_run:
+            del self.state["configs"][application, name]
+        return {"version": version}
+
+
+APPLICATION = ("description", "contact", "enabled", "administrators", "users", "fields", "if_version")
+ROUTES: list[tuple[str, str, tuple[str, ...], t.Callable[..., dict[str, t.Any]]]] = [
+    ("GET", "/v1/status", (), FakeSsod.get_status),
+    ("GET", "/v1/secret", (), FakeSsod.get_secret),
+    ("POST", "/v1/secret/generate", (), FakeSsod.generate_secret),
+    ("POST", "/v1/secret/backup", ("passphrase", "recipients", "reminder"), FakeSsod.make_backup),
+    ("POST", "/v1/secret/backup/verify", ("backup", "passphrase", "identity", "place", "record"), FakeSsod.verify_backup),
+    ("POST", "/v1/secret/restore", ("backup", "passphrase", "identity", "dry_run"), FakeSsod.restore),
+    ("POST", "/v1/secret/distribute", ("servers", "timeout"), FakeSsod.distribute),
+    ("GET", "/v1/master", (), FakeSsod.get_master),
+    ("POST", "/v1/master/activate", ("expected_epoch", "dry_run"), FakeSsod.activate),
+    ("POST", "/v1/master/deactivate", ("dry_run",), FakeSsod.deactivate),
+    ("GET", "/v1/servers", (), FakeSsod.list_servers),
+    ("PUT", "/v1/servers/([^/]+)", ("address", "may_become_master"), FakeSsod.put_server),
+    ("DELETE", "/v1/servers/([^/]+)", (), FakeSsod.delete_server),
+    ("GET", "/v1/applications", (), FakeSsod.list_applications),
+    ("GET", "/v1/applications/([^/]+)", (), FakeSsod.get_application),
+    ("PUT", "/v1/applications/([^/]+)", APPLICATION, FakeSsod.put_application),
+    ("DELETE", "/v1/applications/([^/]+)", (), FakeSsod.delete_application),
+    ("GET", "/v1/applications/([^/]+)/config", (), FakeSsod.list_configs),
+    ("GET", "/v1/applications/([^/]+)/config/([^/]+)", (), FakeSsod.get_config),
+    ("PUT", "/v1/applications/([^/]+)/config/([^/]+)", ("properties", "if_version"), FakeSsod.put_config),
+    ("DELETE", "/v1/applications/([^/]+)/config/([^/]+)", (), FakeSsod.delete_config),
+]
