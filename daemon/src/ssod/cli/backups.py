@@ -10,7 +10,7 @@ import msgspec
 
 from ssod.cli.client import Answer, Client, path_of
 from ssod.cli.documents import About, Backup, BackupVerified, Master
-from ssod.cli.errors import CliError, Unreachable, UsageRefused
+from ssod.cli.errors import CliError, Refused, Unreachable, UsageRefused
 from ssod.cli.files import prepared, publish, read_back
 from ssod.cli.journal import Act
 from ssod.cli.protection import Protection
@@ -26,7 +26,7 @@ def make(session: Session, output: Path, protection: Protection) -> Answer[Backu
     file as it was; it is recorded only under its final name, so the record never names a file that is not there.
     """
     client = session.client
-    place = f"{client.read(path_of('master'), Master).document.this_server}:{output}"
+    place = f"{_recording_server(client)}:{output}"
     made = client.compute(path_of("secret", "backup"), protection.making, Backup).document
     data = _bytes_of(made)
     about = msgspec.json.format(bytes(made.about), indent=2) + b"\n"
@@ -41,9 +41,21 @@ def make(session: Session, output: Path, protection: Protection) -> Answer[Backu
     try:
         return _verify(client, _read_published(output), protection, place, record=recorded)
     except CliError as error:
-        error.what = f"{output} is the new backup and ssod could open it, but it is not recorded: {error.what}"
+        error.what = f"{output} is the new backup, which ssod could open; recording it failed: {error.what}"
         error.next_step = error.next_step or "run this again"
         raise
+
+
+def _recording_server(client: Client) -> str:
+    """This server's name. Only the active master records backups: elsewhere, better found out before a file is replaced."""
+    master = client.read(path_of("master"), Master).document
+    if master.mastership != "active":
+        raise Refused(
+            f"{master.this_server} is not the active master, so no backup made here can be recorded; nothing was done",
+            conditions=[master.sentence],
+            next_step=f"run this on {master.master}" if master.master else "activate a master first",
+        )
+    return master.this_server
 
 
 def description_of(file: Path) -> list[str]:

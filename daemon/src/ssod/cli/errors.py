@@ -3,7 +3,7 @@
 CliError                what, which, and what next; carries the exit code
 ├── ProblemAnswer       ssod answered with a problem document
 ├── Unreachable         no answer of ssod at all, or one that is not ssod's
-├── Refused             you answered no
+├── Refused             you answered no, or ssod is known to
 ├── UsageRefused        the command line, a configuration or a local file must change first
 ├── NotAllowed          this user may not, before ssod was even asked
 └── Temporary           something beside ssod cannot be had at the moment

@@ -18,7 +18,7 @@ from ssod.cli.output import explain
 from ssod.cli.session import DEFAULT_SOCKET, Session
 from ssod.cli.status import selftest, status
 
-EPILOGUE = "Exit codes:\n\n" + "\n\n".join(f"{code.value}  {meaning}" for code, meaning in MEANINGS.items())
+EPILOGUE = "\n".join(["Exit codes:", *(f"{code.value:>3}  {meaning}" for code, meaning in MEANINGS.items())])
 
 app = typer.Typer(
     name="ssoctl",

@@ -36,11 +36,6 @@ def protection_of(passphrase_file: Path | None, recipients: Sequence[str], remin
             )
         return Protection({"recipients": list(recipients), **extra}, {})
     passphrase = _passphrase(passphrase_file) or ask_new_passphrase()
-    if reminder is not None and passphrase in reminder:
-        raise UsageRefused(
-            "the reminder contains the passphrase, and everybody who has the file can read the reminder; nothing was done",
-            next_step="write what makes you remember it, not it",
-        )
     return Protection({"passphrase": passphrase, **extra}, {"passphrase": passphrase})
 
 

@@ -1,0 +1,56 @@
+"""`ssoctl check` reads a configuration as the daemon does and tells every problem."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ssoctl_harness import Ssoctl
+
+CANARY = "canary-11aa-password"
+GOOD = """
+[server]
+name = "m1"
+address = "m1.example:7443"
+[database]
+url = "sqlite:////{database}"
+[access]
+sso_administrators = ["group:sso-admins"]
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "ssod.toml"
+    path.write_text(GOOD.format(database=tmp_path / "sso.db").replace("sqlite://///", "sqlite:////"))
+    return path
+
+
+def test_a_good_file_is_exit_code_0(ssoctl: Ssoctl, file: Path) -> None:
+    finished = ssoctl("check", file)
+    assert (finished.code, finished.out, finished.err) == (0, f"{file} is valid\n", "")
+
+
+def test_every_problem_is_told_and_no_secret(ssoctl: Ssoctl, file: Path) -> None:
+    text = file.read_text().replace("group:sso-admins", "sso-admins")
+    text = text.replace("sqlite://", f"postgresql+psycopg://ssod:{CANARY}@db/")
+    file.write_text(text)
+    finished = ssoctl("check", file)
+    assert finished.code == 2
+    assert finished.err.count("\n  - ") == 3
+    assert all(word in finished.err for word in ("sslmode=verify-full", "holds a password", "access.sso_administrators"))
+    assert CANARY not in finished.err + finished.out
+
+
+@pytest.mark.parametrize("text", ["", "[server", "unknown = 1", '[server]\nname = 3\n[database]\nurl = ""'])
+def test_what_is_no_configuration_is_exit_code_2(ssoctl: Ssoctl, file: Path, text: str) -> None:
+    file.write_text(text)
+    finished = ssoctl("check", file)
+    assert finished.code == 2
+    assert "\n  - " in finished.err
+
+
+def test_a_file_that_is_absent_is_exit_code_2(ssoctl: Ssoctl, tmp_path: Path) -> None:
+    finished = ssoctl("check", tmp_path / "absent")
+    assert finished.code == 2
+    assert "absent" in finished.err
