@@ -19,7 +19,7 @@ HostPort = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\s]+):[
 class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     address: HostPort
-    listen: HostPort = "0.0.0.0:7443"  # noqa: S104  the face is mutual TLS; which interfaces is the operator's choice
+    listen: HostPort = "0.0.0.0:7443"
     may_become_master: bool = False
     state_directory: str = "/var/lib/ssod"
     socket: str = "/run/ssod/ssod.sock"

@@ -8,7 +8,8 @@ SsodError
 │   ├── NotMaster
 │   ├── ActivationRefused           carries every failed condition
 │   ├── RestoreRefused              carries every failed condition
-│   └── ApplicationInUse
+│   ├── ApplicationInUse
+│   └── ServerIsMaster
 ├── Rejected                   422  the input is well-formed and wrong
 │   ├── CiphertextRejected, UnknownKeyId
 │   ├── WrongPassphrase, BackupDamaged, BackupOfAnotherEnvironment, BackupTooOld
@@ -83,6 +84,10 @@ class RestoreRefused(Refused):
 
 class ApplicationInUse(Refused):
     problem, title = "application-in-use", "the application still has configuration"
+
+
+class ServerIsMaster(Refused):
+    problem, title = "server-is-master", "the server is the master"
 
 
 class Rejected(SsodError):

@@ -57,6 +57,13 @@ def test_get_reveals_on_request(filled: FakeSsod, ssoctl: Ssoctl) -> None:
     assert json.loads(ssoctl("config", "get", "billing", "db", "--reveal", "--json").out) == REVEALED
 
 
+def test_get_warns_when_the_database_is_lost_and_this_is_older(filled: FakeSsod, ssoctl: Ssoctl) -> None:
+    filled.answers[f"GET {PATH}"] = HIDDEN | {"cached_at": "2026-11-23T09:00:00Z"}
+    finished = ssoctl("config", "get", "billing", "db")
+    assert finished.code == 0
+    assert "read at 2026-11-23T09:00:00Z" in finished.err
+
+
 def test_get_of_what_is_absent_is_exit_code_4(fake: FakeSsod, ssoctl: Ssoctl) -> None:
     fake.answers[f"GET {PATH}"] = problem(404, "config-not-found")
     assert ssoctl("config", "get", "billing", "db").code == 4

@@ -45,9 +45,9 @@ def test_activate_asks_nothing_and_shows_how_each_server_took_it(fake: FakeSsod,
 
 
 def test_activate_can_expect_an_epoch_and_only_try(fake: FakeSsod, ssoctl: Ssoctl) -> None:
-    fake.answers["POST /v1/master/activate"] = ACTIVATED
+    fake.answers["POST /v1/master/activate"] = {"changed": True, "master": None, "epoch": 3, "servers": []}
     finished = ssoctl("master", "activate", "--expected-epoch", "3", "--dry-run")
-    assert "would become" in finished.out
+    assert finished.out == "this server would become the master; now it is none, epoch 3\n"
     assert fake.requests[0].body == {"dry_run": True, "expected_epoch": 3}
 
 

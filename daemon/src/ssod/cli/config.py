@@ -13,7 +13,7 @@ from ssod.cli.documents import Application, Config, ConfigDeleted, Configs, Conf
 from ssod.cli.errors import ProblemAnswer, UsageRefused
 from ssod.cli.journal import Act
 from ssod.cli.json_input import read_object
-from ssod.cli.output import say, show, show_document
+from ssod.cli.output import say, show, show_document, warn
 from ssod.cli.session import AsJson, DryRun, IfVersion, Yes, session_of
 from ssod.cli.tables import config_table, configs_table
 
@@ -48,6 +48,8 @@ def get(
         show_document(answer.raw)
         return
     say(f"{application}/{name}, version {answer.document.version}")
+    if answer.document.cached_at:
+        warn(f"the SSO database cannot be reached; this was read at {answer.document.cached_at} and may have changed since")
     say("")
     show(config_table(answer.document))
 

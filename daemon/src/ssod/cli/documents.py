@@ -153,9 +153,11 @@ class Notified(Document, frozen=True):
 
 
 class Activated(Document, frozen=True):
+    """After a dry run `master` and `epoch` are those that would be changed."""
+
     changed: bool
-    master: str
     epoch: int
+    master: str | None = None
     servers: list[Notified] | None = None
 
 
@@ -203,6 +205,7 @@ class Config(Document, frozen=True):
     masked: list[str]
     updated_at: str | None = None
     key_id: str | None = None
+    cached_at: str | None = None
 
 
 class Changes(Document, frozen=True):

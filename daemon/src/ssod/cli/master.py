@@ -52,8 +52,10 @@ def activate(
         show_document(answer.raw)
         return
     activated = answer.document
-    verb = ("would become" if dry_run else "is now") if activated.changed else "was already"
-    say(f"{activated.master} {verb} the master, epoch {activated.epoch}")
+    if activated.changed and dry_run:
+        say(f"this server would become the master; now it is {activated.master or 'none'}, epoch {activated.epoch}")
+    else:
+        say(f"{activated.master} {'is now' if activated.changed else 'was already'} the master, epoch {activated.epoch}")
     if activated.servers:
         say("")
         show(notified_table(activated.servers))

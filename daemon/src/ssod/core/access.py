@@ -57,9 +57,7 @@ class Grants:
 def check_principal(principal: str) -> str:
     kind, _, name = principal.partition(":")
     if kind not in {"group", "certificate"} or not name or name != name.strip():
-        raise InvalidValue(
-            f"{principal!r} names nobody", next_step="write group:UNIX-GROUP or certificate:NAME"
-        )
+        raise InvalidValue(f"{principal!r} names nobody", next_step="write group:UNIX-GROUP or certificate:NAME")
     return principal
 
 

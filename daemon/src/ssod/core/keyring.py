@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -128,15 +128,25 @@ class Keyring:
 
     def seal(self, place: Place, plaintext: bytes, random: Random) -> bytes:
         """Under the current secret; whether that is allowed now is not decided here."""
+        return self.seal_many(place, (plaintext,), random)[0]
+
+    def seal_many(self, place: Place, plaintexts: Sequence[bytes], random: Random) -> list[bytes]:
         current = self.current
-        return envelope.seal(
-            current.cipher, current.id, random(NONCE_BYTES), envelope.associated_data(place), plaintext
-        )
+        associated = envelope.associated_data(place)
+        nonces = random(NONCE_BYTES * len(plaintexts))
+        return [
+            envelope.seal(current.cipher, current.id, nonces[at : at + NONCE_BYTES], associated, plaintext)
+            for at, plaintext in zip(range(0, len(nonces), NONCE_BYTES), plaintexts, strict=True)
+        ]
 
     def open(self, place: Place, sealed: bytes) -> bytes:
         """The plaintext, by the key that the envelope names. Raises UnknownKeyId, CiphertextRejected."""
-        secret = self.find(envelope.key_id_of(sealed))
-        return envelope.unseal(secret.cipher, envelope.associated_data(place), sealed)
+        return self.open_many(place, (sealed,))[0]
+
+    def open_many(self, place: Place, sealed: Sequence[bytes]) -> list[bytes]:
+        """All the plaintexts, or the first error and none of them."""
+        associated = envelope.associated_data(place)
+        return [envelope.unseal(self.find(envelope.key_id_of(each)).cipher, associated, each) for each in sealed]
 
     def failed_canaries(self, canaries: Mapping[bytes, bytes]) -> list[str]:
         """Every key id of the database that this keyring does not open, each as a sentence."""

@@ -17,7 +17,9 @@ def lost(state: State, now: Instant) -> str:
     """Which master is lost, and since when."""
     if state.master is None:
         return f"no server is the master ({state.reason})"
-    return f"master {state.master} not seen for {_seconds(state, now)} s, since {state.since.utc:%Y-%m-%dT%H:%M:%SZ} ({state.reason})"
+    return (
+        f"master {state.master} not seen for {_seconds(state, now)} s, since {state.since.utc:%Y-%m-%dT%H:%M:%SZ} ({state.reason})"
+    )
 
 
 def encrypt_refusal(state: State, keyring: Keyring | None, now: Instant, *, while_detached: bool) -> Unavailable | None:

@@ -162,6 +162,10 @@ def _passive_environment_read(state: State, event: EnvironmentRead) -> Result:
         return seen, (ResumeMastership(event.epoch),)
     if event.master is None:
         return _detach(seen, "no server is the master", event.at), ()
+    if state.attachment is Attachment.STARTING and 0 < state.epoch < event.epoch:
+        # What an old master says that comes back: it is not the master any more, and does not act as one.
+        sentence = f"while this server was away, epoch {event.epoch} has begun (master: {event.master}); it was {state.epoch}"
+        return seen, (Announce(sentence),)
     return seen, ()
 
 

@@ -36,7 +36,8 @@ def _application(row: Any) -> Application:
 def _check_version(what: str, found: int, expected: int | None) -> None:
     if expected is not None and found != expected:
         raise VersionConflict(
-            f"{what} is at version {found}, and version {expected} was expected", next_step="read it again and repeat the change"
+            f"{what} is at version {found}, and version {expected} was expected",
+            next_step="read it again and repeat the change",
         )
 
 

@@ -79,9 +79,7 @@ def read_environment(connection: Connection, *, lock: bool = False) -> Environme
         row.epoch,
         row.current_key_id,
         tuple(KeyRecord(key.key_id, key.canary, aware(key.created_at)) for key in keys),
-        BackupRecord(newest.sha256, newest.key_id, aware(newest.verified_at), newest.place, newest.protection)
-        if newest
-        else None,
+        BackupRecord(newest.sha256, newest.key_id, aware(newest.verified_at), newest.place, newest.protection) if newest else None,
     )
 
 
@@ -93,13 +91,18 @@ class EnvironmentRepository:
         with self._database.transaction() as connection:
             return read_environment(connection)
 
+    def is_writable(self) -> bool:
+        """False for a PostgreSQL standby, or a SQLite file that may not be written (it raises then, as for a full disk)."""
+        with self._database.transaction() as connection:
+            if self._database.kind != "postgresql":
+                return True  # BEGIN IMMEDIATE has taken the write lock
+            return str(connection.execute(text("SHOW transaction_read_only")).scalar_one()) == "off"
+
     def activate(self, server: str, expected_epoch: int) -> int:
         """Makes `server` the master of a new epoch, which is returned. Raises StaleEpoch when it lost the race."""
         with self._database.transaction() as connection:
             changed = connection.execute(
-                update(t.environment)
-                .where(t.environment.c.epoch == expected_epoch)
-                .values(master=server, epoch=expected_epoch + 1)
+                update(t.environment).where(t.environment.c.epoch == expected_epoch).values(master=server, epoch=expected_epoch + 1)
             ).rowcount
             if changed != 1:
                 now = read_environment(connection)

@@ -1,0 +1,263 @@
+"""The wiring place and the process: everything is put together here, started, reloaded and stopped."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import random
+import signal
+import ssl
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvloop
+
+from ssod import __version__
+from ssod.config import Config, load
+from ssod.core.states import Announce, State
+from ssod.errors import SsodError
+from ssod.runtime.audit import FileAudit
+from ssod.runtime.clock import SystemClock
+from ssod.runtime.loops import Follower, Watcher, forever
+from ssod.runtime.metrics import Metrics
+from ssod.runtime.notify import SystemdNotifier
+from ssod.seal import SealedCopy, sealing_key_from_credential, sealing_key_from_file
+from ssod.service.applications import Applications
+from ssod.service.authority import Authority
+from ssod.service.configuration import Configurations
+from ssod.service.encryption import Encryption
+from ssod.service.mastership import MastershipService
+from ssod.service.membership import Membership
+from ssod.service.node import Node
+from ssod.service.offload import Offload
+from ssod.service.secret import Secret
+from ssod.storage.applications import ApplicationRepository
+from ssod.storage.engine import connect
+from ssod.storage.repository import Database, EnvironmentRepository, ServerRepository
+from ssod.storage.schema import REVISION
+from ssod.transport import tls
+from ssod.transport.app import App
+from ssod.transport.callers import Callers
+from ssod.transport.faces import Faces
+from ssod.transport.peers import HttpPeers
+from ssod.transport.routes import DataRoutes, MasterRoutes, SecretRoutes, StatusRoutes
+
+STOP_GRACE = 10.0
+# How long a start waits for its first look at database and master before it says that it is ready (seconds).
+FIRST_LOOK = 10.0
+
+log = structlog.get_logger()
+
+
+def _log_to_journal() -> None:
+    """One line an event to standard error, which systemd keeps. Never a value, a body or a key."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    # What httpx would say of each request is said better by the state machine.
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+class Daemon:
+    """One ssod. Built from a configuration; `run` lives until SIGTERM."""
+
+    def __init__(self, config: Config, config_path: str) -> None:
+        self._config = config
+        self._config_path = config_path
+        self._notifier = SystemdNotifier()
+        clock = SystemClock()
+        self._database = Database(connect(config.database.url, config.database.password_file))
+        self._offload = Offload()
+        self._audit = FileAudit(config.audit.file)
+        state = State(config.server.name, config.master.refresh_interval, since=clock.now())
+        self._node = Node(
+            state,
+            clock,
+            self._announce,
+            may_become_master=config.server.may_become_master,
+            encrypt_while_detached=config.master.encrypt_while_detached == "allow",
+        )
+        environment, servers = EnvironmentRepository(self._database), ServerRepository(self._database)
+        self._peers = HttpPeers(self._client_context)
+        sealed = self._sealed_copy() if config.server.may_become_master else None
+        self._membership = Membership(self._node, environment, servers, self._peers, sealed, self._offload, log.warning)
+        repository = ApplicationRepository(self._database)
+        self._authority = Authority(repository, self._offload, config.grants)
+        self._expires = tls.expires_at(config.tls)
+        metrics = Metrics(self._node, self._expires_timestamp)
+        chance = os.urandom
+        encryption = Encryption(self._node, self._authority, self._membership, self._audit, chance, metrics.count)
+        applications = Applications(repository, self._authority, self._audit, self._offload)
+        configurations = Configurations(self._node, repository, self._authority, encryption, self._audit, self._offload, chance)
+        secret = Secret(self._node, self._membership, environment, self._authority, self._audit, self._offload, chance)
+        mastership = MastershipService(
+            self._node, self._membership, environment, self._authority, self._audit, self._offload, self._certificate_problem
+        )
+        routes = [
+            *StatusRoutes(
+                self._node, self._membership, encryption, self._database.kind, lambda: self._expires, metrics.render
+            ).routes(),
+            *DataRoutes(self._authority, encryption, applications, configurations, self._node).routes(),
+            *SecretRoutes(self._node, secret).routes(),
+            *MasterRoutes(self._node, self._membership, mastership, servers, self._authority, self._audit, self._offload).routes(),
+        ]
+        app = App(routes, Callers(clock), os.urandom(4).hex(), metrics.observe, self._defect)
+        self._faces = Faces(app)
+        jitter = random.SystemRandom()
+        self._follower = Follower(self._membership, lambda: jitter.uniform(0.9, 1.1))
+        self._watcher = Watcher(self._membership, self._authority, self._follower)
+        self._stopping = asyncio.Event()
+        self._reloading = asyncio.Lock()
+
+    def _expires_timestamp(self) -> float:
+        return self._expires.timestamp()
+
+    def _announce(self, announce: Announce) -> None:
+        (log.warning if announce.warning else log.info)(announce.sentence)
+
+    def _defect(self, tracking_id: str, error: BaseException) -> None:
+        log.error("a request ended in a defect", tracking_id=tracking_id, exc_info=error)
+
+    def _client_context(self) -> ssl.SSLContext:
+        return tls.client_context(self._config.tls)
+
+    def _certificate_problem(self) -> str | None:
+        return tls.certificate_problem(self._config.tls, self._config.server.name)
+
+    def _sealed_copy(self) -> SealedCopy:
+        directory = Path(self._config.server.state_directory)
+        if self._config.sealing.provider == "systemd-creds":
+            key = sealing_key_from_credential(os.environ.get("CREDENTIALS_DIRECTORY"))
+        else:
+            key = sealing_key_from_file(directory / "sealing.key", os.urandom)
+        return SealedCopy(directory / "keyring.sealed", key, os.urandom)
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stopping.set)
+        loop.add_signal_handler(signal.SIGINT, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: keep(asyncio.create_task(self._reload())))
+        tasks: set[asyncio.Task[Any]] = set()
+
+        def keep(task: asyncio.Task[Any]) -> None:
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+        await self._check_schema()
+        await self._membership.open_sealed_copy()
+        await self._faces.start(self._config.server.socket, self._config.server.listen, tls.server_context(self._config.tls))
+        keep(asyncio.create_task(self._tell_systemd()))
+        try:
+            async with asyncio.timeout(FIRST_LOOK):
+                await self._membership.refresh()
+                with suppress(SsodError):
+                    await self._authority.reload()
+        except TimeoutError:
+            log.warning("started without having reached database and master", after_seconds=FIRST_LOOK)
+        self._notifier.ready(self._node.sentence())
+        log.info("started", version=__version__, server=self._config.server.name, health=self._node.sentence())
+        for work in (self._watcher.once, self._follower.once):
+            keep(asyncio.create_task(forever(work, self._loop_failed, 1.0)))
+        await self._stopping.wait()
+        log.info("stopping")
+        self._notifier.stopping()
+        self._node.stop()
+        for task in list(tasks):
+            task.cancel()
+        await self._faces.stop(STOP_GRACE)
+        await self._peers.close()
+        self._offload.close()
+        self._database.dispose()
+        self._audit.close()
+
+    async def _check_schema(self) -> None:
+        """An old schema ends the start; a database that cannot be reached does not: a standby still decrypts."""
+        try:
+            revision = await self._offload(self._database.revision)
+        except SsodError as error:
+            log.warning(error.detail)
+            return
+        if revision != REVISION:
+            raise SsodError(
+                f"the SSO database has schema {revision or 'none'}, this version of ssod needs {REVISION}",
+                next_step="run `ssoctl database migrate`",
+            )
+
+    def _loop_failed(self, error: BaseException) -> None:
+        log.error("a loop failed and goes on", exc_info=error)
+
+    async def _tell_systemd(self) -> None:
+        """The watchdog's sign of life comes from the event loop itself: one that is stuck gives none."""
+        interval = (self._notifier.watchdog_seconds or 30.0) / 3
+        said = ""
+        while True:
+            self._notifier.alive()
+            sentence = self._node.sentence()
+            if sentence != said:
+                self._notifier.status(sentence)
+                said = sentence
+            await asyncio.sleep(interval)
+
+    async def _reload(self) -> None:
+        """SIGHUP: certificates, who may do what, and the audit file. A mistake leaves everything as it was."""
+        async with self._reloading:
+            self._notifier.reloading()
+            try:
+                config = load(self._config_path)
+                context = tls.server_context(config.tls)
+                tls.client_context(config.tls)
+                expires = tls.expires_at(config.tls)
+                self._audit.reopen()
+            except (SsodError, OSError, ValueError) as error:
+                reasons = getattr(error, "conditions", ()) or (str(error),)
+                log.error("the reload is refused and nothing was changed", reasons=list(reasons))
+                self._notifier.ready(self._node.sentence())
+                return
+            fixed = [
+                part for part in ("server", "database", "sealing", "audit") if getattr(config, part) != getattr(self._config, part)
+            ]
+            if fixed:
+                log.warning("these parts of the configuration need a restart", parts=fixed)
+            self._config, self._expires = config, expires
+            self._authority.grants = config.grants
+            self._node.encrypt_while_detached = config.master.encrypt_while_detached == "allow"
+            await self._peers.renew()
+            await self._faces.reload(context)
+            log.info("reloaded")
+            self._notifier.ready(self._node.sentence())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="ssod", description="Holdfast's SSO server")
+    parser.add_argument("--config", default="/etc/ssod/ssod.toml")
+    parser.add_argument("--version", action="version", version=__version__)
+    arguments = parser.parse_args()
+    _log_to_journal()
+    os.umask(0o077)
+    try:
+        config = load(arguments.config)
+
+        async def live() -> None:
+            await Daemon(config, arguments.config).run()
+
+        uvloop.run(live())
+    except (SsodError, OSError) as error:
+        conditions = getattr(error, "conditions", ())
+        log.error(str(error), next=getattr(error, "next_step", None), conditions=list(conditions))
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Prometheus metrics of this server, read from its state when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from ssod import __version__
+from ssod.errors import SsodError
+from ssod.service.node import Node
+
+
+class _NodeCollector(Collector):
+    def __init__(self, node: Node, certificate_expires: Callable[[], float]) -> None:
+        self._node = node
+        self._certificate_expires = certificate_expires
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        node, state = self._node, self._node.state
+        now = node.clock.monotonic()
+        for name, text, value in (
+            ("ssod_attached", "Whether this server reached the master within its last refresh.", node.attached),
+            ("ssod_can_encrypt", "Whether this server may encrypt now.", node.can_encrypt),
+            ("ssod_can_decrypt", "Whether this server holds a keyring.", node.keyring is not None),
+            ("ssod_master_active", "Whether this server is the active master.", node.mastership == "active"),
+            ("ssod_epoch", "Newest epoch that this server has seen.", state.epoch),
+            ("ssod_database_reachable", "Whether the SSO database answered last.", state.database_lost is None),
+            (
+                "ssod_backed_up",
+                "Whether the current secret has a verified backup.",
+                bool(node.keyring and node.keyring.backed_up),
+            ),
+            (
+                "ssod_certificate_expiry_timestamp_seconds",
+                "When this server's certificate expires.",
+                self._certificate_expires(),
+            ),
+        ):
+            yield GaugeMetricFamily(name, text, value=float(value))
+        if state.last_seen is not None:
+            age = now - state.last_seen.monotonic
+            yield GaugeMetricFamily("ssod_last_refresh_age_seconds", "Seconds since the master last answered.", value=age)
+        info = GaugeMetricFamily("ssod_info", "This server: always 1.", labels=["server", "version", "key_id", "master"])
+        info.add_metric([state.server, __version__, node.key_id or "", state.master or ""], 1)
+        yield info
+
+
+class Metrics:
+    def __init__(self, node: Node, certificate_expires: Callable[[], float]) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_NodeCollector(node, certificate_expires))
+        values = Counter("ssod_values", "Values encrypted and decrypted.", ["operation"], registry=self._registry)
+        self._values = {operation: values.labels(operation) for operation in ("encrypt", "decrypt")}
+        self._refusals = Counter("ssod_refusals", "Requests refused, by problem.", ["problem"], registry=self._registry)
+
+    def count(self, operation: str, values: int) -> None:
+        self._values[operation].inc(values)
+
+    def observe(self, _path: str, error: SsodError | None) -> None:
+        if error is not None:
+            self._refusals.labels(error.problem).inc()
+
+    def render(self) -> tuple[bytes, str]:
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST

@@ -1,0 +1,139 @@
+"""Becoming the master and ceasing to be: by a compare-and-set on the epoch in the database, and in no other way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from ssod.core.states import Activated, Deactivated, Mastership
+from ssod.errors import ActivationRefused, DatabaseUnavailable, StaleEpoch
+from ssod.service.authority import Authority
+from ssod.service.membership import Membership
+from ssod.service.node import Node
+from ssod.service.offload import Offload
+from ssod.service.ports import Audit, Call, Noticed
+from ssod.service.secret import tell
+from ssod.storage.records import Environment
+from ssod.storage.repository import EnvironmentRepository
+
+# How long an activation waits for the servers it has told (seconds); one that is down must not hold up the others.
+TELL_LIMIT = 5.0
+
+
+class MastershipService:
+    def __init__(
+        self,
+        node: Node,
+        membership: Membership,
+        repository: EnvironmentRepository,
+        authority: Authority,
+        audit: Audit,
+        offload: Offload,
+        certificate_problem: Callable[[], str | None],
+    ) -> None:
+        self._node = node
+        self._membership = membership
+        self._repository = repository
+        self._authority = authority
+        self._audit = audit
+        self._offload = offload
+        self._certificate_problem = certificate_problem
+        self._one_at_a_time = asyncio.Lock()
+
+    async def activate(self, call: Call, expected_epoch: int | None, *, dry_run: bool) -> tuple[bool, list[Noticed]]:
+        """Makes this server the master and tells every other; (False, []) when it is that already.
+
+        A refusal changes nothing and names every failed condition. Raises ActivationRefused, StaleEpoch.
+        """
+        self._authority.everywhere(call.caller, "manage master")
+        async with self._one_at_a_time:
+            node = self._node
+            environment = await self._membership.observe()
+            if environment is not None and node.mastership is Mastership.ACTIVE:
+                return False, []
+            failed = await self._failed_conditions(environment)
+            if environment is not None and expected_epoch not in {None, environment.epoch}:
+                failed.append(f"epoch {expected_epoch} was expected; the database is at epoch {environment.epoch}")
+            if failed or environment is None:
+                raise ActivationRefused(
+                    f"{node.state.server} cannot become the master: {'; '.join(failed)}",
+                    next_step="mend every condition, or choose another standby; nothing was changed",
+                    conditions=failed,
+                )
+            if dry_run:
+                return True, []
+            self._audit.record(call, "activate master", node.state.server, node.key_id or "")
+            epoch = await self._offload(self._repository.activate, node.state.server, environment.epoch)
+            # A crash from here on is mended at the next start: the database names this server, and its sealed copy opens.
+            node.apply(Activated(epoch, node.clock.now()))
+            if node.keyring is not None:
+                backed_up = environment.backup is not None
+                await self._membership.adopt(node.keyring.at(epoch).with_backup(backed_up))
+            noticed = await tell(node, self._membership, sorted(self._membership.enrolled), TELL_LIMIT)
+            await self._membership.report()
+            return True, noticed
+
+    async def _failed_conditions(self, environment: Environment | None) -> list[str]:
+        node = self._node
+        failed = []
+        if not node.may_become_master:
+            failed.append("server.may_become_master is false in its configuration")
+        problem = self._certificate_problem()
+        if problem is not None:
+            failed.append(problem)
+        if environment is None:
+            failed.append(f"the SSO database cannot be reached: {node.state.database_lost}")
+            return failed
+        if node.state.server not in self._membership.enrolled:
+            failed.append(f"server {node.state.server} is not enrolled")
+        try:
+            if not await self._offload(self._repository.is_writable):
+                failed.append("the SSO database is read-only")
+        except DatabaseUnavailable as error:
+            failed.append(error.detail)
+        failed.extend(self._membership.unfit(environment))
+        return failed
+
+    async def deactivate(self, call: Call, *, dry_run: bool) -> bool:
+        """Ends this server's mastership and leaves the environment without a master; False when it is not the master."""
+        self._authority.everywhere(call.caller, "manage master")
+        async with self._one_at_a_time:
+            node = self._node
+            environment = await self._membership.observe()
+            if environment is None:
+                raise DatabaseUnavailable(
+                    f"a mastership ends in the SSO database, which cannot be reached: {node.state.database_lost}",
+                    next_step="bring it back; until then this master is unconfirmed and acts on nothing",
+                )
+            if environment.master != node.state.server:
+                return False
+            if dry_run:
+                return True
+            self._audit.record(call, "deactivate master", node.state.server)
+            try:
+                epoch = await self._offload(self._repository.deactivate, node.state.server, environment.epoch)
+            except StaleEpoch:
+                await self._membership.observe()
+                raise
+            node.apply(Deactivated(epoch, node.clock.now()))
+            await self._membership.report()
+            return True
+
+    async def keyring_for(self, call: Call, peer: str, etag: str | None, wait: float) -> tuple[int, str | None, bytes | None]:
+        """What an enrolled server is answered: (epoch, etag, document). No document: the etag it named is still right.
+
+        Waits up to `wait` seconds for a change. Raises NotMaster, MastershipUnconfirmed the moment that is so.
+        """
+        node = self._node
+        deadline = node.clock.monotonic() + wait
+        while True:
+            node.require_master()
+            keyring = node.keyring
+            current = keyring.etag if keyring is not None else None
+            left = deadline - node.clock.monotonic()
+            if current != etag and keyring is not None:
+                self._audit.record(call, "disclose keyring", peer, keyring.current.id.hex())
+                return node.state.epoch, current, keyring.document()
+            if left <= 0 or node.stopping:
+                return node.state.epoch, current, None
+            await node.wait_for_change(left)

@@ -1,0 +1,193 @@
+"""Follows the database and the master: reads who is master, fetches the keyring, resumes or loses a mastership.
+
+`observe` asks the database, `follow` asks the master; `refresh` does both at once. When they run is the runtime's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from ssod import __version__
+from ssod.core.keyring import Keyring
+from ssod.core.states import Activated, DatabaseLost, EnvironmentRead, MasterAnswered, MasterLost, Mastership
+from ssod.errors import DatabaseUnavailable
+from ssod.seal import SealBroken, SealedCopy
+from ssod.service.node import Node
+from ssod.service.offload import Offload
+from ssod.service.ports import PeerFailed, Peers
+from ssod.storage.records import Environment, ServerRecord, ServerReport
+from ssod.storage.repository import EnvironmentRepository, ServerRepository
+
+
+class Membership:
+    def __init__(
+        self,
+        node: Node,
+        environment: EnvironmentRepository,
+        servers: ServerRepository,
+        peers: Peers,
+        sealed: SealedCopy | None,
+        offload: Offload,
+        warn: Callable[[str], None],
+    ) -> None:
+        self.node = node
+        self.peers = peers
+        self._environment = environment
+        self._servers = servers
+        self._sealed = sealed
+        self._offload = offload
+        self._warn = warn
+        self._reported: ServerReport | None = None
+        self._refreshing: asyncio.Task[None] | None = None
+        self.enrolled: dict[str, ServerRecord] = {}
+
+    async def open_sealed_copy(self) -> None:
+        """At start: the keyring that this host keeps, so that a standby decrypts before it has reached anyone."""
+        if self._sealed is None:
+            return
+        try:
+            keyring = await self._offload(self._sealed.read)
+        except (SealBroken, OSError) as error:
+            self._warn(f"the sealed copy of the keyring is of no use: {error}")
+            return
+        if keyring is not None:
+            self.node.adopt(keyring)
+            self.node.sealed_key_id = keyring.current.id.hex()
+            self.node.state = replace(self.node.state, epoch=keyring.epoch)
+
+    async def adopt(self, keyring: Keyring) -> None:
+        """Seals the keyring where this host keeps one, then uses it."""
+        if self._sealed is not None:
+            await self._offload(self._sealed.write, keyring)
+            self.node.sealed_key_id = keyring.current.id.hex()
+        self.node.adopt(keyring)
+
+    async def observe(self) -> Environment | None:
+        """Reads the database and takes the step; None when it cannot be reached."""
+        node = self.node
+        try:
+            environment = await self._offload(self._environment.read)
+            self.enrolled = {server.name: server for server in await self._offload(self._servers.all)}
+        except DatabaseUnavailable as error:
+            node.apply(DatabaseLost(error.detail, node.clock.now()))
+            node.environment = None
+            return None
+        node.environment = environment
+        resume = node.apply(EnvironmentRead(environment.master, environment.epoch, node.clock.now()))
+        if node.keyring is not None and node.keyring.environment != environment.id:
+            self._warn("the keyring of this host belongs to another environment and is not used")
+            node.adopt(None)
+        if resume is not None:
+            await self._resume(environment)
+        await self._note_backup(environment)
+        await self.report()
+        return environment
+
+    async def _resume(self, environment: Environment) -> None:
+        """The database calls this server the master: act, if the keyring is the one the database needs."""
+        failed = self.unfit(environment)
+        if failed:
+            self._warn(f"the database calls this server the master, and it cannot act as one: {'; '.join(failed)}")
+            self.node.apply(MasterLost(failed[0], self.node.clock.now()))
+            return
+        if self.node.keyring is not None and self.node.keyring.epoch != environment.epoch:
+            await self.adopt(self.node.keyring.at(environment.epoch))
+        self.node.apply(Activated(environment.epoch, self.node.clock.now()))
+
+    def unfit(self, environment: Environment) -> list[str]:
+        """Why this host's keyring is not the one that the database needs; empty when it is."""
+        keyring = self.node.keyring
+        if environment.current_key_id is None:
+            return []
+        if keyring is None:
+            return [
+                "this host holds no keyring, neither cached nor sealed: restore the backup first (`ssoctl secret restore FILE`)"
+            ]
+        failed = keyring.failed_canaries(environment.canaries)
+        if keyring.environment != environment.id:
+            failed.append("the keyring belongs to another environment")
+        if keyring.current.id != environment.current_key_id:
+            failed.append(
+                f"the current key id is {keyring.current.id.hex()}, the database needs {environment.current_key_id.hex()}"
+            )
+        return failed
+
+    async def _note_backup(self, environment: Environment) -> None:
+        """The master learns of a verified backup from the database, and the others from the master."""
+        keyring = self.node.keyring
+        if keyring is None or self.node.mastership is not Mastership.ACTIVE:
+            return
+        backed_up = environment.backup is not None and environment.backup.key_id == keyring.current.id
+        if backed_up != keyring.backed_up:
+            await self.adopt(keyring.with_backup(backed_up))
+
+    async def report(self) -> None:
+        """Tells the database how this server is, when that has changed or a refresh has passed."""
+        node = self.node
+        report = ServerReport(node.attached, node.key_id, node.sealed_key_id, node.state.epoch, __version__)
+        if report == self._reported:
+            return
+        await self._report(report)
+
+    async def report_again(self) -> None:
+        self._reported = None
+        await self.report()
+
+    async def _report(self, report: ServerReport) -> None:
+        try:
+            await self._offload(self._servers.report, self.node.state.server, report, self.node.clock.now().utc)
+            self._reported = report
+        except DatabaseUnavailable as error:
+            self.node.apply(DatabaseLost(error.detail, self.node.clock.now()))
+
+    def followed(self) -> ServerRecord | None:
+        """The other server that is the master, when there is one and its address is known."""
+        master = self.node.state.master
+        if master is None or master == self.node.state.server:
+            return None
+        return self.enrolled.get(master)
+
+    async def follow(self, master: ServerRecord, wait: float) -> bool:
+        """Fetches the keyring from the master, waiting there up to `wait` seconds for a new one; says whether it answered."""
+        node = self.node
+        etag = node.keyring.etag if node.keyring else None
+        try:
+            fetched = await self.peers.fetch(master, etag, wait)
+            problem = self._refuse(fetched.keyring)
+        except PeerFailed as error:
+            problem = str(error)
+        if node.state.master != master.name:
+            return False  # while it waited, somebody else became the master; this answer means nothing any more
+        if problem is not None:
+            node.apply(MasterLost(problem, node.clock.now()))
+            await self.report()
+            return False
+        if fetched.keyring is not None and fetched.epoch >= node.state.epoch:
+            await self.adopt(fetched.keyring)
+        node.apply(MasterAnswered(master.name, fetched.epoch, node.clock.now()))
+        await self.report()
+        return node.attached
+
+    def _refuse(self, keyring: Keyring | None) -> str | None:
+        """A keyring that does not fit the database is refused before it is used."""
+        environment = self.node.environment
+        if keyring is None or environment is None:
+            return None
+        if keyring.environment != environment.id:
+            return "its keyring belongs to another environment"
+        failed = keyring.failed_canaries(environment.canaries)
+        return f"its keyring is refused: {'; '.join(failed)}" if failed else None
+
+    async def refresh(self) -> None:
+        """Database and master, now. Shared: whoever asks while one is under way waits for that one."""
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._refresh())
+        await asyncio.shield(self._refreshing)
+
+    async def _refresh(self) -> None:
+        await self.observe()
+        master = self.followed()
+        if master is not None:
+            await self.follow(master, 0)

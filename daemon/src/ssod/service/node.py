@@ -1,0 +1,135 @@
+"""What this server is now: its state, its keyring, and whether it may encrypt. It decides by core and does no I/O."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from ssod.core import refusals
+from ssod.core.keyring import Keyring
+from ssod.core.states import (
+    Announce,
+    Event,
+    Mastership,
+    ReleaseWaiters,
+    ResumeMastership,
+    State,
+    is_attached,
+    mastership_at,
+    may_act_as_master,
+    step,
+)
+from ssod.errors import MastershipUnconfirmed, NotMaster
+from ssod.service.ports import Clock
+from ssod.storage.records import Environment
+
+
+class Node:
+    """The one mutable holder. Used from the event loop's thread only."""
+
+    def __init__(
+        self,
+        state: State,
+        clock: Clock,
+        announce: Callable[[Announce], None],
+        *,
+        may_become_master: bool,
+        encrypt_while_detached: bool,
+    ) -> None:
+        self.state = state
+        self.clock = clock
+        self.keyring: Keyring | None = None
+        self.sealed_key_id: str | None = None
+        self.environment: Environment | None = None
+        self.may_become_master = may_become_master
+        self.encrypt_while_detached = encrypt_while_detached
+        self._announce = announce
+        self._changed = asyncio.Event()
+        self.stopping = False
+
+    def stop(self) -> None:
+        """Answers everyone who waits, and lets nobody wait again."""
+        self.stopping = True
+        self.release_waiters()
+
+    def apply(self, event: Event) -> ResumeMastership | None:
+        """Takes one step; returns the effect that needs I/O, when there is one."""
+        self.state, effects = step(self.state, event)
+        resume = None
+        for effect in effects:
+            match effect:
+                case Announce():
+                    self._announce(effect)
+                case ReleaseWaiters():
+                    self.release_waiters()
+                case ResumeMastership():
+                    resume = effect
+        return resume
+
+    def adopt(self, keyring: Keyring | None) -> None:
+        self.keyring = keyring
+        self.release_waiters()
+
+    def release_waiters(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def wait_for_change(self, seconds: float) -> None:
+        """Returns after a change of keyring or mastership, or after `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    def for_encryption(self) -> Keyring:
+        """The keyring, when its current secret may encrypt now; else raises why not."""
+        keyring = self.keyring
+        if keyring is not None and keyring.backed_up and is_attached(self.state, self.clock.monotonic()):
+            return keyring
+        refusal = refusals.encrypt_refusal(self.state, keyring, self.clock.now(), while_detached=self.encrypt_while_detached)
+        if refusal is not None:
+            raise refusal
+        assert keyring is not None  # noqa: S101  encrypt_refusal refuses without one
+        return keyring
+
+    def for_decryption(self) -> Keyring:
+        if self.keyring is None:
+            raise refusals.no_keyring(self.state, self.clock.now())
+        return self.keyring
+
+    def require_master(self) -> None:
+        """Raises unless this server may act as the master now."""
+        now = self.clock.monotonic()
+        if may_act_as_master(self.state, now):
+            return
+        if mastership_at(self.state, now) is Mastership.UNCONFIRMED:
+            raise MastershipUnconfirmed(
+                f"{self.state.server} is the master and cannot confirm it: {self.state.database_lost or self.state.reason}",
+                next_step="bring the SSO database back",
+            )
+        raise NotMaster(
+            f"{self.state.server} is not the active master; that is {self.state.master or 'none'}",
+            next_step=f"do it on {self.state.master}" if self.state.master else refusals.PROMOTE,
+        )
+
+    @property
+    def mastership(self) -> Mastership:
+        return mastership_at(self.state, self.clock.monotonic())
+
+    @property
+    def attached(self) -> bool:
+        return is_attached(self.state, self.clock.monotonic())
+
+    @property
+    def can_encrypt(self) -> bool:
+        return (
+            refusals.encrypt_refusal(self.state, self.keyring, self.clock.now(), while_detached=self.encrypt_while_detached) is None
+        )
+
+    @property
+    def key_id(self) -> str | None:
+        return self.keyring.current.id.hex() if self.keyring else None
+
+    def sentence(self) -> str:
+        return refusals.sentence(self.state, self.keyring, self.clock.now(), while_detached=self.encrypt_while_detached)

@@ -1,0 +1,34 @@
+"""Calls that block, run on a few threads, each with a limit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from ssod.errors import DatabaseUnavailable
+
+T = TypeVar("T")
+
+# Longer than every limit of the driver (storage/engine.py): what is reached only by a host that is frozen.
+LIMIT_SECONDS = 12.0
+
+
+class Offload:
+    def __init__(self, threads: int = 4) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ssod-blocking")
+
+    async def __call__(self, function: Callable[..., T], *arguments: object, **named: object) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(LIMIT_SECONDS):
+                return await loop.run_in_executor(self._pool, partial(function, *arguments, **named))
+        except TimeoutError:
+            raise DatabaseUnavailable(
+                f"the SSO database has not answered for {LIMIT_SECONDS:.0f} s", next_step="look at the database host"
+            ) from None
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)

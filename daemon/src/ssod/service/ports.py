@@ -1,0 +1,58 @@
+"""What the services need of the outside: time, chance, the audit log, the other servers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from ssod.core.access import Caller
+from ssod.core.keyring import Keyring
+from ssod.core.states import Instant
+from ssod.storage.records import ServerRecord
+
+
+class Clock(Protocol):
+    def now(self) -> Instant: ...
+
+    def monotonic(self) -> float: ...
+
+
+class Call(NamedTuple):
+    """One request: who asks, and the id that ties its answer to the audit log and the journal."""
+
+    caller: Caller
+    tracking_id: str
+
+
+class Audit(Protocol):
+    def record(self, call: Call, act: str, subject: str, key_id: str = "", outcome: str = "allowed") -> None:
+        """Raises AuditUnavailable: no audit, no act."""
+
+
+class Noticed(NamedTuple):
+    """What a server answered when it was told to refresh. `detail` says why it is not attached."""
+
+    name: str
+    reachable: bool
+    attached: bool
+    key_id: str | None
+    epoch: int | None
+    seconds: float
+    detail: str | None
+
+
+class Fetched(NamedTuple):
+    """The master's answer: `keyring` is None when it is the one that was named, or when there is no secret yet."""
+
+    epoch: int
+    keyring: Keyring | None
+
+
+class Peers(Protocol):
+    async def fetch(self, master: ServerRecord, etag: str | None, wait: float) -> Fetched:
+        """Raises PeerFailed."""
+
+    async def notify(self, server: ServerRecord, master: str, epoch: int, timeout: float) -> Noticed: ...
+
+
+class PeerFailed(Exception):
+    """Why another server gave no usable answer, as a clause of a sentence."""

@@ -1,0 +1,251 @@
+"""The edge: an ASGI function that finds the route, reads the body, and turns every error into a problem document once."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import parse_qs, unquote
+
+import msgspec
+
+from ssod.core.access import Caller
+from ssod.errors import (
+    BodyTooLarge,
+    Malformed,
+    MethodNotAllowed,
+    NoSuchPath,
+    SsodError,
+    WrongContentType,
+)
+from ssod.service.ports import Call
+from ssod.transport.callers import Callers
+from ssod.transport.protocol import TlsPeer, UnixPeer
+
+T = TypeVar("T")
+
+BODY_BYTES = 16 << 20
+
+_PROBLEM = b"application/problem+json"
+_JSON = b"application/json"
+
+
+class Request(NamedTuple):
+    call: Call
+    peer: UnixPeer | TlsPeer
+    path: tuple[str, ...]
+    query: Mapping[str, str]
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    def flag(self, name: str) -> bool:
+        """A query parameter that is `true` or `false`, false when it is not there."""
+        value = self.query.get(name, "false")
+        if value not in {"true", "false"}:
+            raise Malformed(f"{name} is true or false")
+        return value == "true"
+
+    def header(self, name: bytes) -> bytes | None:
+        return next((value for key, value in self.headers if key == name), None)
+
+
+class Response(NamedTuple):
+    body: bytes
+    status: int = 200
+    content_type: bytes = _JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+Handler = Callable[[Request], Awaitable[Response] | Response]
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    tracking_id: str
+    next: str | None = None
+    conditions: list[str] = []
+
+
+class Route(NamedTuple):
+    """`path` is split at its slashes; a part `*` takes any one segment. `alone`: cancelled when the client goes away."""
+
+    method: str
+    path: str
+    handler: Handler
+    alone: bool = False
+
+
+def body_as(kind: type[T]) -> Callable[[bytes], T]:
+    """A strict decoder of a body; what came in is never quoted."""
+    decoder = msgspec.json.Decoder(kind)
+
+    def decode(body: bytes) -> T:
+        try:
+            return decoder.decode(body)
+        except msgspec.ValidationError as error:
+            raise Malformed(f"the body is not what this path takes: {_unquoted(str(error))}", next_step="see docs/api.md") from None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise Malformed("the body is not JSON") from None
+
+    return decode
+
+
+def _unquoted(message: str) -> str:
+    """msgspec names the path and the expected type; where it quotes a value (an unknown enum member), the value goes."""
+    return message if "Invalid enum value" not in message else "Invalid value" + message[message.rfind(" - ") :]
+
+
+def answer(value: object) -> Response:
+    return Response(msgspec.json.encode(value))
+
+
+def problem(error: SsodError, tracking_id: str) -> Response:
+    document = Problem(
+        f"urn:holdfast:problem:{error.problem}",
+        error.title,
+        error.status,
+        error.detail,
+        tracking_id,
+        error.next_step,
+        list(error.conditions),
+    )
+    return Response(msgspec.json.encode(document), error.status, _PROBLEM)
+
+
+class App:
+    """ASGI 3, HTTP only."""
+
+    def __init__(
+        self,
+        routes: list[Route],
+        callers: Callers,
+        tracking_prefix: str,
+        observe: Callable[[str, SsodError | None], None],
+        defect: Callable[[str, BaseException], None],
+    ) -> None:
+        self._callers = callers
+        self._exact: dict[str, dict[str, Route]] = {}
+        self._patterns: list[tuple[tuple[str, ...], dict[str, Route]]] = []
+        for route in routes:
+            if "*" not in route.path:
+                self._exact.setdefault(route.path, {})[route.method] = route
+                continue
+            parts = tuple(route.path.split("/"))
+            methods = next((known for pattern, known in self._patterns if pattern == parts), None)
+            if methods is None:
+                methods = {}
+                self._patterns.append((parts, methods))
+            methods[route.method] = route
+        self._numbers = itertools.count(1)
+        self._prefix = tracking_prefix
+        self._observe = observe
+        self._defect = defect
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        tracking_id = f"{self._prefix}-{next(self._numbers)}"
+        try:
+            response = await self._respond(scope, receive, tracking_id)
+            self._observe(scope["path"], None)
+        except SsodError as error:
+            self._observe(scope["path"], error)
+            response = problem(error, tracking_id)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # a defect: the caller learns only where to look, the journal learns the rest
+            self._defect(tracking_id, error)
+            hidden = SsodError("ssod made a mistake", next_step=f"look in the journal for {tracking_id}")
+            response = problem(hidden, tracking_id)
+        headers = [
+            (b"content-type", response.content_type),
+            (b"content-length", str(len(response.body)).encode()),
+            (b"cache-control", b"no-store"),
+            *response.headers,
+        ]
+        if response.status == 413:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
+
+    async def _respond(self, scope: dict[str, Any], receive: Any, tracking_id: str) -> Response:
+        caller: Caller = self._callers.of(scope["peer"])
+        route, path = self._route(scope["method"], scope["path"], scope["raw_path"])
+        headers = scope["headers"]
+        body = await self._body(headers, receive)
+        query = self._query(scope["query_string"]) if scope["query_string"] else {}
+        request = Request(Call(caller, tracking_id), scope["peer"], path, query, headers, body)
+        outcome = route.handler(request)
+        if isinstance(outcome, Response):
+            return outcome
+        if route.alone:
+            return await _unless_disconnected(outcome, receive)
+        return await outcome
+
+    def _route(self, method: str, path: str, raw_path: bytes) -> tuple[Route, tuple[str, ...]]:
+        methods = self._exact.get(path)
+        found: tuple[str, ...] = ()
+        if methods is None:
+            methods, found = self._match(raw_path)
+        route = methods.get(method)
+        if route is None:
+            raise MethodNotAllowed(f"{path} takes {', '.join(sorted(methods))}")
+        return route, found
+
+    def _match(self, raw_path: bytes) -> tuple[dict[str, Route], tuple[str, ...]]:
+        # The raw path is split before it is unquoted: a name may hold an escaped slash.
+        try:
+            parts = [unquote(part, errors="strict") for part in raw_path.decode("ascii").split("/")]
+        except UnicodeDecodeError:
+            raise Malformed("the path is not UTF-8") from None
+        for pattern, methods in self._patterns:
+            if len(pattern) == len(parts) and all(p in ("*", part) for p, part in zip(pattern, parts, strict=True)):
+                return methods, tuple(part for p, part in zip(pattern, parts, strict=True) if p == "*")
+        raise NoSuchPath("there is nothing at this path", next_step="see docs/api.md")
+
+    @staticmethod
+    def _query(text: bytes) -> dict[str, str]:
+        try:
+            parsed = parse_qs(text.decode("ascii"), keep_blank_values=True, strict_parsing=True)
+        except ValueError:
+            raise Malformed("the query cannot be read") from None
+        return {name: values[-1] for name, values in parsed.items()}
+
+    @staticmethod
+    async def _body(headers: list[tuple[bytes, bytes]], receive: Any) -> bytes:
+        content_type, length = b"", 0
+        for name, value in headers:
+            if name == b"content-type":
+                content_type = value
+            elif name == b"content-length":
+                length = int(value)
+        if length > BODY_BYTES:
+            raise BodyTooLarge(f"the body has {length} bytes, the limit is {BODY_BYTES}")
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        while message.get("more_body", False):
+            message = await receive()
+            body += message.get("body", b"")
+            if len(body) > BODY_BYTES:
+                raise BodyTooLarge(f"the body has more than {BODY_BYTES} bytes")
+        if body and content_type.partition(b";")[0].strip().lower() != _JSON:
+            raise WrongContentType("the body must come with Content-Type: application/json")
+        return body
+
+
+async def _unless_disconnected(outcome: Awaitable[Response], receive: Any) -> Response:
+    """Ends a handler that only waits, when nobody waits for it any more."""
+    work = asyncio.ensure_future(outcome)
+    gone = asyncio.ensure_future(receive())
+    try:
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise Malformed("the client went away")
+        return work.result()
+    finally:
+        for task in (work, gone):
+            task.cancel()

@@ -1,0 +1,51 @@
+"""From a peer to a caller: a uid to its Unix groups, a certificate to its name."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+
+from ssod.core.access import Caller
+from ssod.errors import UnknownCaller
+from ssod.service.ports import Clock
+from ssod.transport.protocol import TlsPeer, UnixPeer
+
+# A change of a user's groups counts within this many seconds.
+FRESH_SECONDS = 5.0
+
+
+class Callers:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._known: dict[UnixPeer, tuple[float, Caller]] = {}
+
+    def of(self, peer: UnixPeer | TlsPeer) -> Caller:
+        """Raises UnknownCaller for a uid without a name, or a certificate without one."""
+        if isinstance(peer, TlsPeer):
+            if peer.name is None:
+                raise UnknownCaller("the certificate has no DNS name", next_step="issue one with a name")
+            return Caller(f"certificate:{peer.name}", frozenset({f"certificate:{peer.name}"}))
+        now = self._clock.monotonic()
+        known = self._known.get(peer)
+        if known is not None and now - known[0] < FRESH_SECONDS:
+            return known[1]
+        caller = self._look_up(peer)
+        self._known[peer] = (now, caller)
+        return caller
+
+    @staticmethod
+    def _look_up(peer: UnixPeer) -> Caller:
+        try:
+            user = pwd.getpwuid(peer.uid)
+        except KeyError:
+            raise UnknownCaller(
+                f"uid {peer.uid} has no name on this host", next_step="call as a user that this host knows"
+            ) from None
+        groups = set()
+        for gid in {*os.getgrouplist(user.pw_name, peer.gid)}:
+            try:
+                groups.add(f"group:{grp.getgrgid(gid).gr_name}")
+            except KeyError:
+                continue  # a group without a name cannot have been granted anything
+        return Caller(f"user:{user.pw_name}", frozenset(groups))

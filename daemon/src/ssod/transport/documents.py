@@ -1,0 +1,126 @@
+"""What crosses the API, as docs/api.md shows it: one struct a body. Unknown members are refused."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from ssod.storage.records import Field
+
+Context = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+Short = Annotated[str, msgspec.Meta(max_length=4096)]
+
+BATCH = 1000
+VALUE_BYTES = 1 << 20
+Value = Annotated[bytes, msgspec.Meta(max_length=VALUE_BYTES)]
+Text = Annotated[str, msgspec.Meta(max_length=2 * VALUE_BYTES)]
+
+
+class Strict(msgspec.Struct, forbid_unknown_fields=True):
+    pass
+
+
+class Empty(Strict):
+    pass
+
+
+class EncryptBody(Strict):
+    application: Name
+    context: Context
+    plaintext: Value
+
+
+class DecryptBody(Strict):
+    application: Name
+    context: Context
+    ciphertext: Text
+
+
+class EncryptBatchBody(Strict):
+    application: Name
+    context: Context
+    plaintexts: Annotated[list[bytes], msgspec.Meta(min_length=1, max_length=BATCH)]
+
+
+class DecryptBatchBody(Strict):
+    application: Name
+    context: Context
+    ciphertexts: Annotated[list[str], msgspec.Meta(min_length=1, max_length=BATCH)]
+
+
+class Ciphertext(msgspec.Struct):
+    ciphertext: str
+
+
+class Plaintext(msgspec.Struct):
+    plaintext: bytes
+
+
+class Ciphertexts(msgspec.Struct):
+    ciphertexts: list[str]
+
+
+class Plaintexts(msgspec.Struct):
+    plaintexts: list[bytes]
+
+
+class ApplicationBody(Strict):
+    description: Short = ""
+    contact: Short = ""
+    enabled: bool = True
+    administrators: list[Name] = []
+    users: list[Name] = []
+    fields: Annotated[list[Field], msgspec.Meta(max_length=256)] = []
+    if_version: int | None = None
+
+
+class ConfigBody(Strict):
+    properties: dict[str, Annotated[str, msgspec.Meta(max_length=1 << 16)]]
+    if_version: int | None = None
+
+
+class BackupBody(Strict):
+    passphrase: str | None = None
+    recipients: list[str] = []
+    reminder: Short | None = None
+
+
+class VerifyBody(Strict):
+    backup: bytes
+    place: Short
+    passphrase: str | None = None
+    identity: str | None = None
+    record: bool = True
+
+
+class RestoreBody(Strict):
+    backup: bytes
+    passphrase: str | None = None
+    identity: str | None = None
+    dry_run: bool = False
+
+
+class DistributeBody(Strict):
+    servers: list[Name] | None = None
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=60)] = 10.0
+
+
+class ActivateBody(Strict):
+    expected_epoch: int | None = None
+    dry_run: bool = False
+
+
+class DeactivateBody(Strict):
+    dry_run: bool = False
+
+
+class ServerBody(Strict):
+    address: Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\s]+):[0-9]{1,5}$", max_length=300)]
+    may_become_master: bool = False
+
+
+class NoticeBody(Strict):
+    master: str
+    epoch: int

@@ -1,0 +1,125 @@
+"""The client to the other servers: mutual TLS to the name that is enrolled, and short limits on silence."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Callable
+
+import httpx
+import msgspec
+
+from ssod.core.keyring import BadKeyring, Keyring
+from ssod.service.ports import Fetched, Noticed, PeerFailed
+from ssod.storage.records import ServerRecord
+
+CONNECT_SECONDS = 2.0
+# Beyond the wait that the master was asked for.
+ANSWER_SECONDS = 5.0
+
+# A master whose host lost its power says nothing at all: the kernel asks after 4 s of silence, and gives up 4 s later.
+_KEEPALIVE = [
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 4),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 6000),
+]
+
+
+class NoticeAnswer(msgspec.Struct):
+    name: str
+    attached: bool
+    key_id: str | None
+    epoch: int
+    version: str
+
+
+class _ProblemDocument(msgspec.Struct):
+    detail: str = ""
+
+
+class HttpPeers:
+    """One connection pool; `renew` after the certificates have changed."""
+
+    def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
+        self._context = context
+        self._client = self._new()
+
+    def _new(self) -> httpx.AsyncClient:
+        transport = httpx.AsyncHTTPTransport(verify=self._context(), socket_options=_KEEPALIVE, trust_env=False)
+        return httpx.AsyncClient(transport=transport, trust_env=False)
+
+    async def renew(self) -> None:
+        old, self._client = self._client, self._new()
+        await old.aclose()
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _ask(
+        self,
+        server: ServerRecord,
+        method: str,
+        path: str,
+        seconds: float,
+        *,
+        body: bytes | None = None,
+        etag: str | None = None,
+    ) -> httpx.Response:
+        headers = {"content-type": "application/json"} if body is not None else {}
+        if etag is not None:
+            headers["if-none-match"] = etag
+        try:
+            response = await self._client.request(
+                method,
+                f"https://{server.address}{path}",
+                content=body,
+                headers=headers,
+                timeout=httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds)),
+                # The certificate must carry the enrolled name, whatever the address is.
+                extensions={"sni_hostname": server.name},
+            )
+        except httpx.TimeoutException:
+            raise PeerFailed(f"no answer from {server.name} ({server.address})") from None
+        except (httpx.HTTPError, OSError) as error:
+            raise PeerFailed(f"{server.name} ({server.address}) cannot be reached: {_short(error)}") from None
+        if response.status_code in (200, 204, 304):
+            return response
+        raise PeerFailed(f"{server.name} answered {response.status_code}: {_detail(response.content)}")
+
+    async def fetch(self, master: ServerRecord, etag: str | None, wait: float) -> Fetched:
+        response = await self._ask(
+            master, "GET", f"/v1/peer/keyring?wait={wait:.0f}", wait + ANSWER_SECONDS, etag=etag if etag else '"none"'
+        )
+        try:
+            epoch = int(response.headers["holdfast-epoch"])
+            keyring = Keyring.from_document(response.content) if response.status_code == 200 else None
+        except (KeyError, ValueError, BadKeyring) as error:
+            raise PeerFailed(f"{master.name} answered with no keyring: {error}") from None
+        return Fetched(epoch, keyring)
+
+    async def notify(self, server: ServerRecord, master: str, epoch: int, timeout: float) -> Noticed:
+        started = time.monotonic()
+        body = msgspec.json.encode({"master": master, "epoch": epoch})
+        try:
+            response = await self._ask(server, "POST", "/v1/peer/notice", timeout, body=body)
+            said = msgspec.json.decode(response.content, type=NoticeAnswer)
+        except (PeerFailed, msgspec.DecodeError) as error:
+            return Noticed(server.name, False, False, None, None, time.monotonic() - started, str(error))
+        took = time.monotonic() - started
+        detail = None if said.attached else f"{server.name} was told, and is not attached"
+        return Noticed(server.name, True, said.attached, said.key_id, said.epoch, took, detail)
+
+
+def _short(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _detail(content: bytes) -> str:
+    try:
+        return msgspec.json.decode(content, type=_ProblemDocument).detail
+    except msgspec.DecodeError:
+        return "no reason given"
