@@ -71,9 +71,7 @@ def description_of(file: Path) -> list[str]:
     return [*lines, f"  reminder: {about.reminder}"] if about.reminder else lines
 
 
-def _verify(
-    client: Client, data: bytes, protection: Protection, place: str, *, record: Act | None
-) -> Answer[BackupVerified]:
+def _verify(client: Client, data: bytes, protection: Protection, place: str, *, record: Act | None) -> Answer[BackupVerified]:
     body: dict[str, object] = {
         "backup": base64.b64encode(data).decode(),
         "place": place,

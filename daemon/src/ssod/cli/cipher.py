@@ -17,9 +17,7 @@ from ssod.cli.files import STANDARD_INPUT, read_input
 from ssod.cli.session import session_of
 
 Application = Annotated[str, typer.Argument(metavar="APP")]
-Context = Annotated[
-    str, typer.Argument(metavar="CONTEXT", help="Where the value lives; the same words are needed to decrypt it.")
-]
+Context = Annotated[str, typer.Argument(metavar="CONTEXT", help="Where the value lives; the same words are needed to decrypt it.")]
 Source = Annotated[Path, typer.Option("--file", metavar="FILE", help="Read the value from here; default: standard input.")]
 
 
@@ -35,9 +33,7 @@ def decrypt(context: typer.Context, application: Application, place: Context, fi
     try:
         ciphertext = read_input(file, "the ciphertext").decode("ascii").strip()
     except UnicodeDecodeError:
-        raise UsageRefused(
-            "that is no ciphertext of ssod's", next_step="it is one line of ASCII that begins with hf1."
-        ) from None
+        raise UsageRefused("that is no ciphertext of ssod's", next_step="it is one line of ASCII that begins with hf1.") from None
     body = {"application": application, "context": place, "ciphertext": ciphertext}
     document = session_of(context).client.compute(path_of("decrypt"), body, Plaintext).document
     try:

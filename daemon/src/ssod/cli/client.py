@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -16,7 +17,8 @@ from ssod.cli.documents import Problem
 from ssod.cli.errors import CliError, NotAllowed, ProblemAnswer, Unreachable, UsageRefused
 from ssod.cli.journal import Act, Journal
 
-READ_SECONDS = 30.0
+# More than ssod waits for a database that has vanished, less than a monitor waits for us.
+READ_SECONDS = 15.0
 # An activation waits for the other servers, a backup for scrypt: both by design, both far below this.
 ACT_SECONDS = 180.0
 # A whole batch of the largest allowed values stays below it; more than that is not ssod's.
@@ -111,9 +113,7 @@ class Client:
             ) from None
         except OSError as error:
             if not isinstance(error, TimeoutError) and error.errno is None:
-                raise UsageRefused(
-                    f"{self._path} cannot be a socket: {error}", next_step="give --socket a shorter path"
-                ) from None
+                raise UsageRefused(f"{self._path} cannot be a socket: {error}", next_step="give --socket a shorter path") from None
             raise Unreachable(
                 f"ssod cannot be reached on {self._path}: {error.strerror or error}",
                 next_step="see `systemctl status ssod`",
@@ -132,7 +132,9 @@ class Client:
         if payload is not None:
             headers["Content-Type"] = "application/json"
         try:
-            connection.request(method, path, payload, headers)
+            # ssod answers a body that is too large before it has read all of it, and then takes no more.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, path, payload, headers)
             response = connection.getresponse()
             raw = response.read(LARGEST_ANSWER_BYTES + 1)
         except TimeoutError:
@@ -150,7 +152,7 @@ def _problem(status: int, raw: bytes) -> CliError:
     except msgspec.MsgspecError:
         return _not_understood(f"HTTP status {status} without a problem document", None)
     return ProblemAnswer(
-        f"{problem.title}: {problem.detail}" if problem.detail else problem.title,
+        f"{problem.title}: {problem.detail}" if problem.detail and problem.detail != problem.title else problem.title,
         name=problem.type.rpartition(":")[2],
         status=status,
         next_step=problem.next or "",

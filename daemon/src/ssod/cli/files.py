@@ -20,9 +20,7 @@ def read_input(path: Path, what: str) -> bytes:
     try:
         return sys.stdin.buffer.read() if path == STANDARD_INPUT else path.read_bytes()
     except OSError as error:
-        raise UsageRefused(
-            f"cannot read {what} {path}: {error.strerror}", next_step="name a file that you may read"
-        ) from None
+        raise UsageRefused(f"cannot read {what} {path}: {error.strerror}", next_step="name a file that you may read") from None
 
 
 def read_line_file(path: Path, what: str) -> str:
@@ -49,9 +47,7 @@ def refuse_bad_target(path: Path) -> None:
     if path.is_dir():
         raise UsageRefused(f"{path} is a directory", next_step="name a file")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise UsageRefused(
-            f"cannot write into {path.parent}", next_step="name a directory that exists and that you may write to"
-        )
+        raise UsageRefused(f"cannot write into {path.parent}", next_step="name a directory that exists and that you may write to")
 
 
 @contextmanager
@@ -62,9 +58,7 @@ def prepared(target: Path, data: bytes) -> Iterator[Path]:
         _write(path, data)
         yield path
     except OSError as error:
-        raise UsageRefused(
-            f"cannot write {target}: {error.strerror}", next_step="the old file, if any, is as it was"
-        ) from None
+        raise UsageRefused(f"cannot write {target}: {error.strerror}", next_step="the old file, if any, is as it was") from None
     finally:
         path.unlink(missing_ok=True)
 

@@ -59,9 +59,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """One command; the exit code."""
     journal = Journal()
     try:
-        typer.main.get_command(app).main(
-            args=None if arguments is None else list(arguments), prog_name="ssoctl", obj=journal
-        )
+        typer.main.get_command(app).main(args=None if arguments is None else list(arguments), prog_name="ssoctl", obj=journal)
     except CliError as error:
         explain(error)
         return error.exit_code

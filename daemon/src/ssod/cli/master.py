@@ -34,9 +34,7 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
 @app.command()
 def activate(
     context: typer.Context,
-    expected_epoch: Annotated[
-        int | None, typer.Option("--expected-epoch", min=0, help="Only if this is the epoch now.")
-    ] = None,
+    expected_epoch: Annotated[int | None, typer.Option("--expected-epoch", min=0, help="Only if this is the epoch now.")] = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:

@@ -20,9 +20,7 @@ def printable(text: str) -> str:
     """Names and values are other people's words: they must not steer the terminal they are shown on."""
     if text.isprintable():
         return text
-    return "".join(
-        character if character.isprintable() or character == "\n" else f"\\x{ord(character):02x}" for character in text
-    )
+    return "".join(character if character.isprintable() or character == "\n" else f"\\x{ord(character):02x}" for character in text)
 
 
 def say(line: str) -> None:
@@ -35,16 +33,17 @@ def show_document(raw: bytes) -> None:
 
 
 def show(*parts: RenderableType) -> None:
+    """Rich's renderables: folded to the width of a terminal, else one line a row and no blanks at its end."""
     from rich.console import Console
 
-    console = Console(
-        highlight=False,
-        markup=False,
-        emoji=False,
-        width=None if sys.stdout.isatty() else UNFOLDED_COLUMNS,
-    )
-    for part in parts:
-        console.print(part)
+    if sys.stdout.isatty():
+        Console(highlight=False, markup=False, emoji=False).print(*parts)
+        return
+    console = Console(highlight=False, markup=False, emoji=False, width=UNFOLDED_COLUMNS)
+    with console.capture() as capture:
+        console.print(*parts)
+    for line in capture.get().splitlines():
+        print(line.rstrip())
 
 
 def warn(line: str) -> None:

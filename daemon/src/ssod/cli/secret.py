@@ -24,9 +24,7 @@ app = typer.Typer(no_args_is_help=True, help="The master secret: generate it, ba
 LOOK = "ssoctl secret show"
 PassphraseFile = Annotated[
     Path | None,
-    typer.Option(
-        "--passphrase-file", metavar="FILE", help="One line; `-`: standard input. On a terminal you are asked otherwise."
-    ),
+    typer.Option("--passphrase-file", metavar="FILE", help="One line; `-`: standard input. On a terminal you are asked otherwise."),
 ]
 
 

@@ -46,8 +46,6 @@ def selftest(context: typer.Context, as_json: AsJson = False) -> None:
     if as_json:
         show_document(answer.raw)
     if not answer.document.ok:
-        raise CliError(
-            "ssod's self-test failed: what it encrypted did not decrypt to the same", next_step="see `ssoctl status`"
-        )
+        raise CliError("ssod's self-test failed: what it encrypted did not decrypt to the same", next_step="see `ssoctl status`")
     if not as_json:
         say(f"ok: key id {answer.document.key_id}, {answer.document.micros:.0f} microseconds")

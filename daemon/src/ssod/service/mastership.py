@@ -65,7 +65,7 @@ class MastershipService:
             self._audit.record(call, "activate master", node.state.server, node.key_id or "")
             epoch = await self._offload(self._repository.activate, node.state.server, environment.epoch)
             # A crash from here on is mended at the next start: the database names this server, and its sealed copy opens.
-            node.apply(Activated(epoch, node.clock.now()))
+            self._membership.changed_mastership(Activated(epoch, node.clock.now()))
             if node.keyring is not None:
                 backed_up = environment.backup is not None
                 await self._membership.adopt(node.keyring.at(epoch).with_backup(backed_up))
@@ -115,7 +115,7 @@ class MastershipService:
             except StaleEpoch:
                 await self._membership.observe()
                 raise
-            node.apply(Deactivated(epoch, node.clock.now()))
+            self._membership.changed_mastership(Deactivated(epoch, node.clock.now()))
             await self._membership.report()
             return True
 

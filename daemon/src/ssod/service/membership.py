@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ssod import __version__
 from ssod.core.keyring import Keyring
-from ssod.core.states import Activated, DatabaseLost, EnvironmentRead, MasterAnswered, MasterLost, Mastership
+from ssod.core.states import Activated, DatabaseLost, Deactivated, EnvironmentRead, MasterAnswered, MasterLost, Mastership
 from ssod.errors import DatabaseUnavailable
 from ssod.seal import SealBroken, SealedCopy
 from ssod.service.node import Node
@@ -41,6 +41,8 @@ class Membership:
         self._warn = warn
         self._reported: ServerReport | None = None
         self._refreshing: asyncio.Task[None] | None = None
+        self._asked = 0
+        self._taken = 0
         self.enrolled: dict[str, ServerRecord] = {}
 
     async def open_sealed_copy(self) -> None:
@@ -67,13 +69,22 @@ class Membership:
     async def observe(self) -> Environment | None:
         """Reads the database and takes the step; None when it cannot be reached."""
         node = self.node
+        self._asked += 1
+        asked = self._asked
         try:
             environment = await self._offload(self._environment.read)
-            self.enrolled = {server.name: server for server in await self._offload(self._servers.all)}
+            enrolled = {server.name: server for server in await self._offload(self._servers.all)}
         except DatabaseUnavailable as error:
-            node.apply(DatabaseLost(error.detail, node.clock.now()))
-            node.environment = None
+            if asked > self._taken:
+                self._taken = asked
+                node.apply(DatabaseLost(error.detail, node.clock.now()))
+                node.environment = None
             return None
+        # Looks overlap: what an earlier one saw must not undo what a later one, or this server's own change, has shown.
+        if asked < self._taken:
+            return node.environment
+        self._taken = asked
+        self.enrolled = enrolled
         node.environment = environment
         resume = node.apply(EnvironmentRead(environment.master, environment.epoch, node.clock.now()))
         if node.keyring is not None and node.keyring.environment != environment.id:
@@ -84,6 +95,12 @@ class Membership:
         await self._note_backup(environment)
         await self.report()
         return environment
+
+    def changed_mastership(self, event: Activated | Deactivated) -> None:
+        """Takes the step of a change that this server made itself; every look at the database begun before it is void."""
+        self._asked += 1
+        self._taken = self._asked
+        self.node.apply(event)
 
     async def _resume(self, environment: Environment) -> None:
         """The database calls this server the master: act, if the keyring is the one the database needs."""
