@@ -22,7 +22,7 @@ HOLDFAST_TESTHOSTS_MIRROR names another Debian mirror for images."""
 def main(arguments: list[str]) -> int:
     """Run one command; return the exit code."""
     os.umask(0o022)
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = _parser().parse_args(arguments)
     try:
         require_setup()

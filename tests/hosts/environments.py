@@ -110,8 +110,9 @@ class Environment:
     def down(self) -> bool:
         """Take everything away; false when there was nothing."""
         found = self.directory.exists() or network.exists(self.bridge) or bool(cgroups.groups(f"{self.tag}-*"))
-        ours = [root for root in machines.supervisors() if self.directory in root.parents]
-        _parallel(machines.kill_machine, ours)
+        ours = {root for root in machines.supervisors() if self.directory in root.parents}
+        # Those that seem to be off as well: one of them may be between two boots.
+        _parallel(machines.kill_machine, ours | {self._root(host) for host in self.hosts})
         left = cgroups.remove(f"{self.tag}-*")
         if left:
             raise HostFailed(f"control group {left[0]} does not empty; see its cgroup.procs, then repeat this command")

@@ -15,6 +15,13 @@ from .system import wait_until
 # Asks a systemd that is PID 1 of a container to power off in good order.
 GRACEFUL = signal.SIGRTMIN + 4
 
+# Joins the groups before nspawn exists, so that no child of it is ever outside them.
+JOIN = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 1; shift; done; shift; exec "$@"'
+# With --keep-unit nspawn does not boot a machine again that asked for it, but ends with 133 and leaves that to others.
+# This shell stays outside the groups: in version 2 a group with groups below it must not hold processes.
+SUPERVISE = """switch=$1; shift
+while /bin/sh -c "$0" sh "$@"; [ $? = 133 ] && [ -e "$switch" ]; do :; done"""
+
 
 def supervisors() -> dict[Path, int]:
     """Every systemd-nspawn process of this machine: the directory given to it with -D, and its process id."""
@@ -57,12 +64,12 @@ def boot_machine(
     """Start a machine and leave it running; `entries` are the cgroup.procs files of its own groups."""
     nspawn = ["systemd-nspawn", "--quiet", "-D", str(root), "-M", machine, f"--hostname={hostname}", "--boot"]
     nspawn += [f"--network-bridge={bridge}", "--register=no", "--keep-unit", "--resolv-conf=off"]
-    # A shell joins the groups before nspawn exists, so that no child of it is ever outside them.
-    join = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 1; shift; done; shift; exec "$@"'
+    switch = _switch(root)
+    switch.touch()
     environment = {**os.environ, **({"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"} if unified else {})}
     with console.open("ab") as log:
         subprocess.Popen(
-            ["/bin/sh", "-c", join, "sh", *map(str, entries), "--", *nspawn],
+            ["/bin/sh", "-c", SUPERVISE, JOIN, str(switch), *map(str, entries), "--", *nspawn],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -76,6 +83,7 @@ def boot_machine(
 
 def kill_machine(root: Path) -> bool:
     """Cut a machine's power: its kernel namespace ends at once. False when it was not running."""
+    _switch(root).unlink(missing_ok=True)
     first = supervisor(root)
     if first is None:
         return False
@@ -101,6 +109,7 @@ def stop_machine(root: Path, limit: float) -> bool:
     _signal(process, GRACEFUL)
     if not wait_until(lambda: supervisor(root) is None, limit):
         raise HostFailed(f"{root} did not shut down within {limit:.0f} s; cut its power with `testhosts off`")
+    _switch(root).unlink(missing_ok=True)
     return True
 
 
@@ -108,6 +117,11 @@ def tail(console: Path, lines: int = 15) -> str:
     """The end of a machine's console."""
     text = console.read_text(errors="replace") if console.exists() else "(nothing)"
     return "\n".join(text.strip().splitlines()[-lines:])
+
+
+def _switch(root: Path) -> Path:
+    """The file without which a machine that reboots stays off."""
+    return root.parent / "switch"
 
 
 def _signal(process: int, number: int) -> None:
