@@ -86,6 +86,9 @@ def last_reported(status: t.Mapping[str, t.Any], names: t.Sequence[str] | None) 
             f"the SSO database cannot be reached from here, so nobody knows the servers: {status['database'].get('detail') or 'no detail'}",
             "bring the database back; servers go on decrypting meanwhile",
         )
+    if status["environment"]["current_key_id"] is None:
+        # Without a current key id every server would "hold" it.
+        raise SsodError("no-secret", "the environment has no master secret", "generate it with holdfast.sso.master_secret")
     enrolled = {server["name"]: server for server in status["servers"]}
     unknown = sorted(set(names or ()) - set(enrolled))
     if unknown:

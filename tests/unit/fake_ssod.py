@@ -289,9 +289,10 @@ class FakeSsod:
 
     def put_application(self, name: str, body: dict[str, t.Any], **_unused: t.Any) -> dict[str, t.Any]:
         version = self.state["applications"].get(name, {"version": 0})["version"]
-        if body.pop("if_version", version) != version:
+        if body.get("if_version", version) != version:
             raise Problem(409, "version-conflict")
-        self.state["applications"][name] = {"name": name, **body, "version": version + 1}
+        own = {field: value for field, value in body.items() if field != "if_version"}
+        self.state["applications"][name] = {"name": name, **own, "version": version + 1}
         return self.state["applications"][name]
 
     def delete_application(self, name: str, query: str, **_unused: t.Any) -> dict[str, t.Any]:

@@ -15,8 +15,13 @@ import socketserver
 import threading
 import typing as t
 
+from ansible.module_utils.common.parameters import PASS_VARS
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.holdfast.sso.tests.unit.fake_ssod import FakeSsod
+
+
+# From ansible-core 2.21 on, the invocation is returned only when the controller asks for it.
+INVOCATION = {"_ansible_inject_invocation": True} if "inject_invocation" in PASS_VARS else {}
 
 
 class Outcome(t.Dict[str, t.Any]):
@@ -46,9 +51,9 @@ class Rig:
         # Everything that any module has printed: no secret may be in it.
         self.printed = ""
 
-    def run(self, name: str, check: bool = False, **options: t.Any) -> Outcome:
+    def run(self, name: str, /, check: bool = False, **options: t.Any) -> Outcome:
         module = importlib.import_module(f"ansible_collections.holdfast.sso.plugins.modules.{name}")
-        arguments = {"socket": self.socket_path, "_ansible_check_mode": check, "_ansible_diff": True, **options}
+        arguments = {"socket": self.socket_path, "_ansible_check_mode": check, "_ansible_diff": True, **INVOCATION, **options}
         stdout = io.StringIO()
         exit_code = -1
         with patch_module_args(arguments), contextlib.redirect_stdout(stdout):
@@ -59,7 +64,7 @@ class Rig:
         self.printed += stdout.getvalue()
         return Outcome(stdout.getvalue(), exit_code)
 
-    def four_ways(self, name: str, **options: t.Any) -> tuple[Outcome, Outcome]:
+    def four_ways(self, name: str, /, **options: t.Any) -> tuple[Outcome, Outcome]:
         """Check, run, check, run: only the first run changes anything, and check mode tells so beforehand."""
         before = self.ssod.snapshot(), self.ssod.mastership
         foretold = self.run(name, check=True, **options)
