@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+LARGEST_BODY = 10_000_000
+
 
 @dataclass(frozen=True)
 class Request:
@@ -78,8 +80,12 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     block_on_close = False
 
     def __init__(self, fake: FakeSsod) -> None:
+        """One thread a connection; none is waited for at the end."""
         self.fake = fake
         super().__init__(str(fake.socket), _Handler)
+
+    def handle_error(self, *_: object) -> None:
+        """A client that was interrupted takes no answer: nothing to tell."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -88,6 +94,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
+        if length > LARGEST_BODY:
+            # As ssod does: an answer, and not one more byte read.
+            self._send(problem(413, "body-too-large"))
+            self.close_connection = True
+            return
         payload = self.rfile.read(length)
         if payload:
             assert self.headers["Content-Type"] == "application/json"
@@ -96,6 +107,9 @@ class _Handler(BaseHTTPRequestHandler):
         except HangUp:
             self.close_connection = True
             return
+        self._send(reply)
+
+    def _send(self, reply: Reply) -> None:
         self.send_response(reply.status)
         self.send_header("Content-Type", reply.content_type)
         self.send_header("Content-Length", str(len(reply.body)))

@@ -68,9 +68,7 @@ def left_in(place: Path) -> list[str]:
     return sorted(path.name for path in place.parent.iterdir())
 
 
-def test_a_backup_is_written_privately_and_described(
-    master: FakeSsod, ssoctl: Ssoctl, place: Path, passphrase: Path
-) -> None:
+def test_a_backup_is_written_privately_and_described(master: FakeSsod, ssoctl: Ssoctl, place: Path, passphrase: Path) -> None:
     finished = ssoctl("secret", "backup", "--output", place, "--passphrase-file", passphrase, "--reminder", "the usual")
     assert finished.code == 0, finished.err
     assert place.read_bytes() == BACKUP
@@ -98,9 +96,7 @@ def test_it_is_opened_before_it_gets_its_name_and_recorded_after(
     assert master.requests[-1].body["passphrase"] == CANARY
 
 
-def test_for_recipients_no_passphrase_is_asked_and_ssod_opens_it_itself(
-    master: FakeSsod, ssoctl: Ssoctl, place: Path
-) -> None:
+def test_for_recipients_no_passphrase_is_asked_and_ssod_opens_it_itself(master: FakeSsod, ssoctl: Ssoctl, place: Path) -> None:
     finished = ssoctl("secret", "backup", "--output", place, "--recipient", "age1a", "--recipient", "age1b", "--json")
     assert finished.code == 0
     assert json.loads(finished.out)["sha256"] == ABOUT["sha256"]
@@ -108,9 +104,7 @@ def test_for_recipients_no_passphrase_is_asked_and_ssod_opens_it_itself(
     assert not {"passphrase", "identity"} & master.requests[-1].body.keys()
 
 
-def test_a_backup_that_does_not_open_leaves_the_older_file(
-    master: FakeSsod, ssoctl: Ssoctl, place: Path, passphrase: Path
-) -> None:
+def test_a_backup_that_does_not_open_leaves_the_older_file(master: FakeSsod, ssoctl: Ssoctl, place: Path, passphrase: Path) -> None:
     place.write_bytes(b"older")
     master.answers[VERIFY] = problem(422, "backup-damaged")
     assert ssoctl("secret", "backup", "--output", place, "--passphrase-file", passphrase).code == 1
@@ -150,9 +144,7 @@ def test_a_refusal_to_make_one_leaves_everything(master: FakeSsod, ssoctl: Ssoct
     assert left_in(place) == []
 
 
-def test_elsewhere_than_on_the_master_nothing_is_made(
-    master: FakeSsod, ssoctl: Ssoctl, place: Path, passphrase: Path
-) -> None:
+def test_elsewhere_than_on_the_master_nothing_is_made(master: FakeSsod, ssoctl: Ssoctl, place: Path, passphrase: Path) -> None:
     master.answers["GET /v1/master"] = master_document(this_server="m2", mastership="passive")
     finished = ssoctl("secret", "backup", "--output", place, "--passphrase-file", passphrase)
     assert finished.code == 1
@@ -178,9 +170,7 @@ def test_neither_or_both_ways_of_protection_are_usage(
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"one\ntwo\n", b"\xff\n"])
-def test_a_passphrase_file_holds_one_line(
-    master: FakeSsod, ssoctl: Ssoctl, place: Path, passphrase: Path, content: bytes
-) -> None:
+def test_a_passphrase_file_holds_one_line(master: FakeSsod, ssoctl: Ssoctl, place: Path, passphrase: Path, content: bytes) -> None:
     passphrase.write_bytes(content)
     assert ssoctl("secret", "backup", "--output", place, "--passphrase-file", passphrase).code == 2
     assert master.requests == []
@@ -200,18 +190,14 @@ def test_a_passphrase_file_that_others_can_read_is_warned_about(
     assert "chmod 600" in finished.err
 
 
-def test_an_identity_given_as_a_recipient_is_refused_and_called_disclosed(
-    master: FakeSsod, ssoctl: Ssoctl, place: Path
-) -> None:
+def test_an_identity_given_as_a_recipient_is_refused_and_called_disclosed(master: FakeSsod, ssoctl: Ssoctl, place: Path) -> None:
     finished = ssoctl("secret", "backup", "--output", place, "--recipient", "AGE-SECRET-KEY-1CANARY")
     assert finished.code == 2
     assert "CANARY" not in finished.err
     assert master.requests == []
 
 
-def test_restore_sends_the_file_and_shows_the_reminder(
-    master: FakeSsod, ssoctl: Ssoctl, place: Path, passphrase: Path
-) -> None:
+def test_restore_sends_the_file_and_shows_the_reminder(master: FakeSsod, ssoctl: Ssoctl, place: Path, passphrase: Path) -> None:
     place.write_bytes(BACKUP)
     place.with_name("secret.age.about.json").write_text(json.dumps(ABOUT))
     finished = ssoctl("secret", "restore", place, "--passphrase-file", passphrase, "--yes")
@@ -242,9 +228,7 @@ def test_restore_with_an_identity_reads_it_out_of_an_age_file(
 
 
 @pytest.mark.parametrize("content", ["", "# nothing\n", "AGE-SECRET-KEY-1X\nAGE-SECRET-KEY-1Y\n"])
-def test_an_identity_file_holds_one_identity(
-    master: FakeSsod, ssoctl: Ssoctl, place: Path, passphrase: Path, content: str
-) -> None:
+def test_an_identity_file_holds_one_identity(master: FakeSsod, ssoctl: Ssoctl, place: Path, passphrase: Path, content: str) -> None:
     place.write_bytes(BACKUP)
     passphrase.write_text(content)
     assert ssoctl("secret", "restore", place, "--identity-file", passphrase, "--yes").code == 2

@@ -146,9 +146,7 @@ def test_set_of_a_masked_field_is_refused_and_explained(filled: FakeSsod, ssoctl
 
 
 @pytest.mark.parametrize("assignments", [[CANARY], [f"={CANARY}"], ["host=a", f"host={CANARY}"]])
-def test_a_set_of_another_form_is_refused_without_being_quoted(
-    filled: FakeSsod, ssoctl: Ssoctl, assignments: list[str]
-) -> None:
+def test_a_set_of_another_form_is_refused_without_being_quoted(filled: FakeSsod, ssoctl: Ssoctl, assignments: list[str]) -> None:
     finished = ssoctl("config", "put", "billing", "db", *(word for text in assignments for word in ("--set", text)))
     assert finished.code == 2
     assert CANARY not in finished.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -34,9 +35,7 @@ def test_each_status_has_its_exit_code(fake: FakeSsod, ssoctl: Ssoctl, status: i
     finished = ssoctl("servers", "list")
     assert finished.code == code
     assert finished.out == ""
-    assert finished.err == (
-        f"ssoctl: title of {name}: detail of {name}\n  next: next after {name}\n  tracking id: 0123abcd\n"
-    )
+    assert finished.err == (f"ssoctl: title of {name}: detail of {name}\n  next: next after {name}\n  tracking id: 0123abcd\n")
 
 
 def test_every_failed_condition_is_a_line(fake: FakeSsod, ssoctl: Ssoctl) -> None:
@@ -64,6 +63,17 @@ def test_what_is_not_ssod_is_as_good_as_unreachable(fake: FakeSsod, ssoctl: Ssoc
     assert "one version" in finished.err
 
 
+def test_a_title_is_not_said_twice(fake: FakeSsod, ssoctl: Ssoctl) -> None:
+    fake.answers["GET /v1/master"] = problem(422, "x", detail="title of x", next=None, tracking_id=None)
+    assert ssoctl("master", "status").err == "ssoctl: title of x\n"
+
+
+def test_a_body_that_is_too_large_is_told_although_ssod_stopped_reading(fake: FakeSsod, ssoctl: Ssoctl) -> None:
+    finished = ssoctl("encrypt", "billing", "users/7", stdin=bytes(20_000_000))
+    assert finished.code == 2
+    assert "body-too-large" in finished.err
+
+
 def test_a_lost_read_is_simply_lost(fake: FakeSsod, ssoctl: Ssoctl) -> None:
     fake.answers["GET /v1/servers"] = hang_up
     finished = ssoctl("servers", "list")
@@ -82,6 +92,17 @@ def test_a_lost_act_was_perhaps_done_and_the_line_says_how_to_look(fake: FakeSso
 def test_a_socket_that_nobody_listens_on_is_exit_code_6(ssoctl: Ssoctl) -> None:
     ssoctl.socket.write_text("")
     assert ssoctl("status").code == 6
+
+
+def test_a_socket_that_this_user_may_not_open_is_exit_code_3(ssoctl: Ssoctl) -> None:
+    ssoctl.socket.touch(mode=0)
+    child = os.fork()
+    if child == 0:
+        # root may open everything: the child becomes somebody who may not.
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        os._exit(ssoctl("status").code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
 
 
 def test_a_path_that_no_socket_can_have_is_usage(ssoctl: Ssoctl) -> None:

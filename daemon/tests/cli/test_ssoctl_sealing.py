@@ -17,9 +17,7 @@ cat > "$(dirname "$0")/piped"
 """
 FAILING = "#!/bin/sh\ncat > /dev/null\necho 'no TPM2 device' >&2\necho half > \"$4\"\nexit 4\n"
 
-needs_root = pytest.mark.skipif(
-    os.geteuid() != 0, reason="the command refuses everybody but root, which another test holds it to"
-)
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the command refuses everybody but root, which another test holds it to")
 
 
 @pytest.fixture
@@ -92,9 +90,7 @@ def test_a_failure_of_systemd_creds_is_told_and_leaves_nothing(programs: Path, s
 
 
 @needs_root
-def test_without_systemd_creds_the_other_provider_is_named(
-    ssoctl: Ssoctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_systemd_creds_the_other_provider_is_named(ssoctl: Ssoctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     finished = ssoctl("sealing", "create", "--output", tmp_path / "key")
     assert finished.code == 2

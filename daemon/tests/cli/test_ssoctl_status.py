@@ -59,6 +59,11 @@ def test_nothing_is_cut_when_the_output_goes_into_a_pipe(fake: FakeSsod, ssoctl:
     assert "a" * 200 + ":7443" in ssoctl("status").out
 
 
+def test_no_line_ends_in_blanks(fake: FakeSsod, ssoctl: Ssoctl) -> None:
+    fake.answers["GET /v1/status"] = status_document()
+    assert all(line == line.rstrip() for line in ssoctl("status").out.splitlines())
+
+
 def test_a_lost_database_is_said_and_nothing_is_passed_off_as_current(fake: FakeSsod, ssoctl: Ssoctl) -> None:
     document = status_document(state="detached")
     document |= {"environment": None, "servers": None}

@@ -103,8 +103,6 @@ def test_ctrl_c_during_an_act_says_that_it_was_perhaps_done(fake: FakeSsod, ssoc
 
 def test_status_starts_without_the_database_and_cryptography(ssoctl: Ssoctl) -> None:
     probe = "import sys, ssod.cli.main as m; m.run(['--socket', '/absent', 'status']); print(*sys.modules)"
-    finished = subprocess.run(
-        [sys.executable, "-c", probe], env=ssoctl.environment, capture_output=True, text=True, check=True
-    )
+    finished = subprocess.run([sys.executable, "-c", probe], env=ssoctl.environment, capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in finished.stdout.split()}
     assert not loaded & {"sqlalchemy", "alembic", "cryptography", "psycopg", "uvicorn", "structlog", "pyrage", "httpx"}

@@ -47,7 +47,8 @@ def put(
     context: typer.Context,
     name: Name,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="JSON, as `application show --json` prints it; `-`: standard input.")
+        Path,
+        typer.Argument(metavar="FILE", readable=False, help="JSON, as `application show --json` prints it; `-`: standard input."),
     ],
     if_version: IfVersion = None,
     as_json: AsJson = False,

@@ -17,7 +17,7 @@ DEFAULT_CONFIGURATION = Path("/etc/ssod/ssod.toml")
 
 
 def check(
-    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="The configuration file.")] = DEFAULT_CONFIGURATION,
+    file: Annotated[Path, typer.Argument(metavar="[FILE]", readable=False, help="The configuration file.")] = DEFAULT_CONFIGURATION,
 ) -> None:
     """Check a configuration file; every problem is told, and no secret. Exit code 0 or 2."""
     load(file)

@@ -18,7 +18,9 @@ from ssod.cli.session import session_of
 
 Application = Annotated[str, typer.Argument(metavar="APP")]
 Context = Annotated[str, typer.Argument(metavar="CONTEXT", help="Where the value lives; the same words are needed to decrypt it.")]
-Source = Annotated[Path, typer.Option("--file", metavar="FILE", help="Read the value from here; default: standard input.")]
+Source = Annotated[
+    Path, typer.Option("--file", metavar="FILE", readable=False, help="Read the value from here; default: standard input.")
+]
 
 
 def encrypt(context: typer.Context, application: Application, place: Context, file: Source = STANDARD_INPUT) -> None:

@@ -62,7 +62,9 @@ def put(
     name: Name,
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help='Every property, as JSON {"field": "text", ...}; `-`: standard input.'),
+        typer.Argument(
+            metavar="[FILE]", readable=False, help='Every property, as JSON {"field": "text", ...}; `-`: standard input.'
+        ),
     ] = None,
     assignments: Annotated[
         list[str] | None,

@@ -28,7 +28,7 @@ def database() -> None:
 def migrate(
     context: typer.Context,
     config: Annotated[
-        Path, typer.Option("--config", metavar="FILE", help="Where the database's URL stands.")
+        Path, typer.Option("--config", metavar="FILE", readable=False, help="Where the database's URL stands.")
     ] = DEFAULT_CONFIGURATION,
     only_check: Annotated[bool, typer.Option("--check", help="Only say whether it would be changed.")] = False,
 ) -> None:

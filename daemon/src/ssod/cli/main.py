@@ -33,7 +33,7 @@ app = typer.Typer(
 def ssoctl(
     context: typer.Context,
     socket: Annotated[
-        Path, typer.Option("--socket", envvar="SSOD_SOCKET", metavar="PATH", help="The unix socket of ssod.")
+        Path, typer.Option("--socket", envvar="SSOD_SOCKET", metavar="PATH", readable=False, help="The unix socket of ssod.")
     ] = DEFAULT_SOCKET,
 ) -> None:
     """Holdfast's command-line tool: speaks with the ssod of this host over its unix socket."""

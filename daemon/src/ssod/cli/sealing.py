@@ -33,7 +33,9 @@ def sealing() -> None:
 @app.command()
 def create(
     context: typer.Context,
-    output: Annotated[Path, typer.Option("--output", metavar="FILE", help="Where the encrypted key goes; must not exist.")],
+    output: Annotated[
+        Path, typer.Option("--output", metavar="FILE", readable=False, help="Where the encrypted key goes; must not exist.")
+    ],
 ) -> None:
     """Make a sealing key, encrypted for this host alone by systemd-creds (TPM2 where there is one). Needs root."""
     if os.geteuid() != 0:

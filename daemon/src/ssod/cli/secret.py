@@ -24,7 +24,12 @@ app = typer.Typer(no_args_is_help=True, help="The master secret: generate it, ba
 LOOK = "ssoctl secret show"
 PassphraseFile = Annotated[
     Path | None,
-    typer.Option("--passphrase-file", metavar="FILE", help="One line; `-`: standard input. On a terminal you are asked otherwise."),
+    typer.Option(
+        "--passphrase-file",
+        metavar="FILE",
+        readable=False,
+        help="One line; `-`: standard input. On a terminal you are asked otherwise.",
+    ),
 ]
 
 
@@ -57,7 +62,9 @@ def generate(context: typer.Context, as_json: AsJson = False) -> None:
 def backup(
     context: typer.Context,
     *,
-    output: Annotated[Path, typer.Option("--output", metavar="FILE", help="Where the backup goes, with FILE.about.json.")],
+    output: Annotated[
+        Path, typer.Option("--output", metavar="FILE", readable=False, help="Where the backup goes, with FILE.about.json.")
+    ],
     passphrase_file: PassphraseFile = None,
     recipients: Annotated[
         list[str] | None,
@@ -85,11 +92,13 @@ def backup(
 def restore(
     context: typer.Context,
     *,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", readable=False, help="The backup.")],
     passphrase_file: PassphraseFile = None,
     identity_file: Annotated[
         Path | None,
-        typer.Option("--identity-file", metavar="FILE", help="The age identity (AGE-SECRET-KEY-1...) of a recipient."),
+        typer.Option(
+            "--identity-file", metavar="FILE", readable=False, help="The age identity (AGE-SECRET-KEY-1...) of a recipient."
+        ),
     ] = None,
     dry_run: DryRun = False,
     yes: Yes = False,

@@ -11,6 +11,7 @@ import typer
 from ssod.cli.client import Client
 from ssod.cli.journal import Journal
 
+# Every path of ours has readable=False: typer would look at it first and refuse with a code and words of its own.
 DEFAULT_SOCKET = Path("/run/ssod/ssod.sock")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print ssod's own document.")]
