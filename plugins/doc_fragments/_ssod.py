@@ -24,7 +24,8 @@ requirements:
 notes:
   - C(ssod) knows the caller by the Unix user of the task and its groups, as the kernel tells them. V(root) may do nothing
     because it is root. Run the task as a user that has the role the act needs, with C(become_user).
-  - A failure returns RV(ignore:problem), the name of the problem as in the API of C(ssod), RV(ignore:conditions), every failed
+  - A failure returns RV(ignore:problem), the name of the problem as in the API of C(ssod), RV(ignore:conditions), every
+    failed
     condition, RV(ignore:next), what to do next, and RV(ignore:tracking_id), which finds the call in the audit log.
 """
 
@@ -66,7 +67,8 @@ attributes:
 options: {}
 attributes:
   action_group:
-    description: Use C(group/holdfast.sso.sso) in C(module_defaults) to set O(ignore:socket) for every module of the collection.
+    description: Use C(group/holdfast.sso.sso) in C(module_defaults) to set O(ignore:socket) for every module of the
+      collection.
     support: full
     membership:
       - holdfast.sso.sso

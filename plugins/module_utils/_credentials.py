@@ -47,7 +47,8 @@ def read_credential(path: str) -> str:
         # Opened first and looked at afterwards, so that what is checked is what is read. Not blocking on a FIFO.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise _unusable(path, os.strerror(error.errno or 0), "put it on the managed host, owned by the user of this task") from error
+        next_step = "put it on the managed host, owned by the user of this task"
+        raise _unusable(path, os.strerror(error.errno or 0), next_step) from error
     with os.fdopen(descriptor, "rb") as stream:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):

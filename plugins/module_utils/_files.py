@@ -81,7 +81,7 @@ def draft_of(destination: str) -> t.Iterator[Draft]:
 
 
 def own_as(module: AnsibleModule, path: str, mode: str) -> bool:
-    """Gives a file the mode, and the owner and group of the options; tells whether that changes (in check mode: would change) it."""
+    """Gives a file the mode, and the owner and group of the options; tells whether that is, or would be, a change."""
     changed = module.set_mode_if_different(path, mode, False)
     changed = module.set_owner_if_different(path, module.params["owner"], changed)
     return module.set_group_if_different(path, module.params["group"], changed)

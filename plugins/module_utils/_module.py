@@ -84,9 +84,7 @@ class SsoModule(AnsibleModule):
         self.params[option] = dict.fromkeys(values, "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER")
         own = {str(value) for value in values.values()}
         public = " ".join(str(self.params[name]) for name in self.params)
-        self.no_log_values.difference_update(
-            value for value in own if len(value) < SHORTEST_MASKED or value in public
-        )
+        self.no_log_values.difference_update(value for value in own if len(value) < SHORTEST_MASKED or value in public)
         return values
 
 

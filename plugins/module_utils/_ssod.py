@@ -19,7 +19,6 @@ import typing as t
 from urllib.parse import quote, urlencode
 
 DEFAULT_SOCKET = "/run/ssod/ssod.sock"
-PROBLEM_PREFIX = "urn:holdfast:problem:"
 
 # Long enough for a passphrase to be stretched on a slow host, short enough for an operator who waits.
 DEFAULT_TIMEOUT = 60.0
@@ -76,11 +75,9 @@ class SsodRefusal(SsodError):
     """The daemon refused, with an RFC 9457 problem document."""
 
     def __init__(self, status: int, document: t.Mapping[str, t.Any]) -> None:
-        name = str(document.get("type", ""))
-        if name.startswith(PROBLEM_PREFIX):
-            name = name[len(PROBLEM_PREFIX):]
+        name = str(document.get("type", ""))  # urn:holdfast:problem:NAME
         super().__init__(
-            problem=name,
+            problem=name.rpartition(":")[2],
             detail=str(document.get("detail") or document.get("title") or f"ssod answered {status}"),
             next_step=str(document.get("next") or ""),
             conditions=[str(condition) for condition in document.get("conditions") or ()],
@@ -107,9 +104,7 @@ class Ssod:
                 return None
             raise
 
-    def post(
-        self, *segments: str, body: t.Mapping[str, t.Any], timeout: float = DEFAULT_TIMEOUT
-    ) -> dict[str, t.Any]:
+    def post(self, *segments: str, body: t.Mapping[str, t.Any], timeout: float = DEFAULT_TIMEOUT) -> dict[str, t.Any]:
         return self._call("POST", segments, body=body, timeout=timeout)
 
     def put(self, *segments: str, body: t.Mapping[str, t.Any], **flags: bool) -> dict[str, t.Any]:
@@ -133,9 +128,7 @@ class Ssod:
         status, content = self._exchange(method, target, body, timeout)
         return _understood(status, content, f"{method} {target}")
 
-    def _exchange(
-        self, method: str, target: str, body: t.Mapping[str, t.Any] | None, timeout: float
-    ) -> tuple[int, bytes]:
+    def _exchange(self, method: str, target: str, body: t.Mapping[str, t.Any] | None, timeout: float) -> tuple[int, bytes]:
         headers = {"Accept": "application/json, application/problem+json"}
         payload = None
         if body is not None:
@@ -160,7 +153,8 @@ class Ssod:
             except (OSError, http.client.HTTPException) as error:
                 raise SsodAnswerLost(
                     "answer-lost",
-                    f"the connection to ssod broke during {method} {target} ({type(error).__name__}); it may have been carried out",
+                    f"the connection to ssod broke during {method} {target} ({type(error).__name__}): "
+                    "it may have been carried out",
                     "see `systemctl status ssod`, then run the task again: it reads the present state first",
                 ) from error
         finally:

@@ -16,7 +16,8 @@ version_added: 0.1.0
 author:
   - Holdfast maintainers (@holdfast)
 description:
-  - Creates, changes or deletes an affiliate application, with the people who may administer and use it and the fields that its
+  - Creates, changes or deletes an affiliate application, with the people who may administer and use it and the fields
+    that its
     configuration may have.
   - Options that are not given leave what is there.
 extends_documentation_fragment:
@@ -48,7 +49,8 @@ options:
     elements: str
   users:
     description:
-      - Who may encrypt, decrypt and read its configuration, each as C(group:UNIX-GROUP) or C(certificate:NAME). The whole list.
+      - Who may encrypt, decrypt and read its configuration, each as C(group:UNIX-GROUP) or C(certificate:NAME). The whole
+        list.
     type: list
     elements: str
   fields:

@@ -16,8 +16,10 @@ version_added: 0.1.0
 author:
   - Holdfast maintainers (@holdfast)
 description:
-  - Creates, replaces or deletes one configuration of an affiliate application. Its values are encrypted under the master secret.
-  - The server compares the values and tells the names of the fields that change. No value is ever returned, in check mode or else.
+  - Creates, replaces or deletes one configuration of an affiliate application. Its values are encrypted under the master
+    secret.
+  - The server compares the values and tells the names of the fields that change. No value is ever returned, in check mode
+    or else.
   - Written with a compare-and-set, so that nobody who wrote at the same time is overwritten.
 extends_documentation_fragment:
   - holdfast.sso._ssod
@@ -90,7 +92,7 @@ config:
       type: list
       elements: str
 changes:
-  description: The names of the fields that were (in check mode: would be) C(added), C(changed) and C(removed).
+  description: The names of the fields that were, or in check mode would be, C(added), C(changed) and C(removed).
   returned: success
   type: dict
 """
@@ -156,11 +158,12 @@ def marked(after: Fields, changes: t.Mapping[str, t.Sequence[str]]) -> Fields:
 def write(module: SsoModule, before: Fields, values: t.Mapping[str, str], application_is_there: bool) -> dict[str, t.Any]:
     """The daemon compares, and in check mode only compares: what is stored is never read here."""
     if module.check_mode and not application_is_there:
-        module.warn(f"the application {before['application']} is absent: check mode takes it that a task before this one makes it")
+        module.warn(f"the application {before['application']} is absent: check mode expects an earlier task to make it")
         return first_answer(values)
     # Compare-and-set: somebody who wrote since we read is not overwritten.
     body = {"properties": values, "if_version": before.get("version", 0)}
-    return module.api.put("applications", before["application"], "config", before["name"], body=body, dry_run=module.check_mode)
+    address = ("applications", before["application"], "config", before["name"])
+    return module.api.put(*address, body=body, dry_run=module.check_mode)
 
 
 def main() -> None:

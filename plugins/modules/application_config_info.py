@@ -77,8 +77,6 @@ configs:
       elements: str
 """
 
-import typing as t
-
 from ansible_collections.holdfast.sso.plugins.module_utils._module import Fields, SsoModule
 from ansible_collections.holdfast.sso.plugins.module_utils._ssod import Ssod
 from ansible_collections.holdfast.sso.plugins.module_utils._views import config_view

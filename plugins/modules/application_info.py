@@ -48,8 +48,6 @@ applications:
   elements: dict
 """
 
-import typing as t
-
 from ansible_collections.holdfast.sso.plugins.module_utils._module import Fields, SsoModule
 from ansible_collections.holdfast.sso.plugins.module_utils._ssod import Ssod
 from ansible_collections.holdfast.sso.plugins.module_utils._views import application_view

@@ -17,11 +17,15 @@ author:
   - Holdfast maintainers (@holdfast)
 description:
   - Makes a backup of the whole keyring, encrypted with a passphrase or for recipients, as a standard C(age) file.
-  - The backup is written beside O(path), read back from disk, decrypted and compared by key id. Only then does it take the place
+  - The backup is written beside O(path), read back from disk, decrypted and compared by key id. Only then does it take
+    the place
     of an older one; there it is read back once more, and recorded as the environment's backup.
-  - Beside it lies C(PATH.about.json), readable without the passphrase, with the key ids, the reminder and the file's SHA-256.
-  - Nothing is done while the recorded backup covers every key of the keyring and the file at O(path) is still that backup. A file
-    that is missing or altered, another reminder, or another kind of protection make a new backup. A changed passphrase cannot be
+  - Beside it lies C(PATH.about.json), readable without the passphrase, with the key ids, the reminder and the file's
+    SHA-256.
+  - Nothing is done while the recorded backup covers every key of the keyring and the file at O(path) is still that
+    backup. A file
+    that is missing or altered, another reminder, or another kind of protection make a new backup. A changed passphrase
+      cannot be
     seen; change O(reminder) with it, or remove the file.
 extends_documentation_fragment:
   - holdfast.sso._ssod

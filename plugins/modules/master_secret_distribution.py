@@ -18,8 +18,10 @@ author:
 description:
   - Tells each named server to refresh from the master, waits, and compares by key id. Run it on the active master.
   - The task fails if a named server does not hold the current secret, and says of every one of them why.
-  - Servers refresh by themselves within about a second. This module is the proof, for instance before a rotation or after a promotion.
-  - In check mode it only reads what the servers last reported to the database. A server that holds another secret is then reported
+  - Servers refresh by themselves within about a second. This module is the proof, for instance before a rotation or after
+    a promotion.
+  - In check mode it only reads what the servers last reported to the database. A server that holds another secret is then
+    reported
     as a change to come, not as a failure.
 extends_documentation_fragment:
   - holdfast.sso._ssod
@@ -61,7 +63,8 @@ distribution:
       description: The key id of the current secret.
       type: str
     servers:
-      description: Each named server with its C(name), C(attached), C(key_id), C(epoch) and, unless in check mode, C(reachable), C(seconds) and C(detail).
+      description: Each named server with its C(name), C(attached), C(key_id), C(epoch) and, unless in check mode,
+        C(reachable), C(seconds) and C(detail).
       type: list
       elements: dict
 """
@@ -83,7 +86,7 @@ def last_reported(status: t.Mapping[str, t.Any], names: t.Sequence[str] | None) 
     if status["environment"] is None or status["servers"] is None:
         raise SsodError(
             "database-unavailable",
-            f"the SSO database cannot be reached from here, so nobody knows the servers: {status['database'].get('detail') or 'no detail'}",
+            f"the SSO database cannot be reached from here: {status['database'].get('detail') or 'no detail'}",
             "bring the database back; servers go on decrypting meanwhile",
         )
     if status["environment"]["current_key_id"] is None:

@@ -71,7 +71,8 @@ secret:
       description: The current key id of the sealed copy on this server's disk.
       type: str
     backup:
-      description: The last verified backup (its key id, when, where, its SHA-256 and how it is protected), V(none) if there is none.
+      description: The last verified backup (its key id, when, where, its SHA-256 and how it is protected), V(none) if
+        there is none.
       type: dict
 """
 

@@ -17,7 +17,8 @@ author:
   - Holdfast maintainers (@holdfast)
 description:
   - Activates or deactivates the master subservice of the server on the managed host.
-  - An activation raises the epoch in the database in one compare-and-set. A former master that returns finds the newer epoch and steps down.
+  - An activation raises the epoch in the database in one compare-and-set. A former master that returns finds the newer
+    epoch and steps down.
   - An activation that cannot be is refused with every failed condition, in check mode as well.
 extends_documentation_fragment:
   - holdfast.sso._ssod

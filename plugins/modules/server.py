@@ -17,7 +17,8 @@ author:
   - Holdfast maintainers (@holdfast)
 description:
   - Enrols a server in the SSO database. Only enrolled servers are given the keyring.
-  - A removed server is given no new keyring. What it holds already it keeps until it stops, so rotate the master secret if it is not trusted any more.
+  - A removed server is given no new keyring. What it holds already it keeps until it stops, so rotate the master secret
+    if it is not trusted any more.
 extends_documentation_fragment:
   - holdfast.sso._ssod
   - holdfast.sso._ssod.attributes
@@ -123,7 +124,8 @@ def plan_server(before: t.Mapping[str, t.Any], params: t.Mapping[str, t.Any]) ->
 def refuse_to_remove_master(name: str, master: str | None) -> None:
     """Refused here as well as by the daemon, which has no dry run for it: check mode must tell the truth."""
     if name == master:
-        raise SsodError("forbidden", f"{name} is the master and cannot be removed", "make another server the master first (master_server)")
+        next_step = "make another server the master first (holdfast.sso.master_server)"
+        raise SsodError("forbidden", f"{name} is the master and cannot be removed", next_step)
 
 
 def apply(module: SsoModule, plan: Plan) -> Fields:

@@ -48,7 +48,8 @@ database:
   returned: success
   type: dict
 environment:
-  description: The environment's master, epoch, current key id and last verified backup. V(none) while the database cannot be reached.
+  description: The environment's master, epoch, current key id and last verified backup. V(none) while the database cannot
+    be reached.
   returned: success
   type: dict
 servers:

@@ -46,8 +46,8 @@ def make_importable() -> None:
 
 make_importable()
 
-from ansible_collections.holdfast.sso.tests.unit import fake_ssod  # noqa: E402
-from ansible_collections.holdfast.sso.tests.unit import rig as rigs  # noqa: E402
+from ansible_collections.holdfast.sso.tests.unit import fake_ssod
+from ansible_collections.holdfast.sso.tests.unit import rig as rigs
 
 
 @pytest.fixture

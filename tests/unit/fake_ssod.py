@@ -192,7 +192,7 @@ class FakeSsod:
         sha256 = hashlib.sha256(sealed).hexdigest()
         if not sealed.startswith(b"fake age file "):
             raise Problem(422, "backup-damaged")
-        inside = json.loads(base64.b64decode(sealed[len(b"fake age file "):]))
+        inside = json.loads(base64.b64decode(sealed.rpartition(b" ")[2]))
         if inside["passphrase"] is None and "identity" not in body and sha256 not in self._made:
             raise Problem(422, "wrong-passphrase")
         if inside["passphrase"] != body.get("passphrase"):
@@ -253,7 +253,9 @@ class FakeSsod:
     def activate(self, body: dict[str, t.Any], **_unused: t.Any) -> dict[str, t.Any]:
         epoch = self.state["epoch"]
         if body.get("expected_epoch", epoch) != epoch:
-            raise Problem(409, "stale-epoch", f"epoch {body['expected_epoch']} was expected; the database is at epoch {epoch}")
+            raise Problem(
+                409, "stale-epoch", f"epoch {body['expected_epoch']} was expected; the database is at epoch {epoch}"
+            )
         changed = self.mastership != "active"
         if changed and not body["dry_run"]:
             self.mastership = "active"
@@ -305,7 +307,12 @@ class FakeSsod:
 
     def configs_of(self, application: str) -> list[dict[str, t.Any]]:
         return [
-            {"name": name, "version": bag["version"], "updated_at": "2026-11-23T12:00:00Z", "fields": sorted(bag["properties"])}
+            {
+                "name": name,
+                "version": bag["version"],
+                "updated_at": "2026-11-23T12:00:00Z",
+                "fields": sorted(bag["properties"]),
+            }
             for (owner, name), bag in self.state["configs"].items()
             if owner == application
         ]
@@ -329,12 +336,15 @@ class FakeSsod:
             "masked": sorted(field for field in bag["properties"] if fields[field]),
         }
 
-    def put_config(self, application: str, name: str, body: dict[str, t.Any], dry_run: bool, **_unused: t.Any) -> dict[str, t.Any]:
+    def put_config(
+        self, application: str, name: str, body: dict[str, t.Any], dry_run: bool, **_unused: t.Any
+    ) -> dict[str, t.Any]:
         declared = {field["name"] for field in self.get_application(application)["fields"]}
         wanted = body["properties"]
         undeclared = sorted(set(wanted) - declared)
         if undeclared:
-            raise Problem(422, "invalid-value", f"{application} has no such fields", [f"{field} is not declared" for field in undeclared])
+            conditions = [f"{field} is not declared" for field in undeclared]
+            raise Problem(422, "invalid-value", f"{application} has no such fields", conditions)
         there = self.state["configs"].get((application, name))
         version = there["version"] if there else 0
         if body.get("if_version", version) != version:

@@ -19,12 +19,11 @@ from ansible.module_utils.common.parameters import PASS_VARS
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.holdfast.sso.tests.unit.fake_ssod import FakeSsod
 
-
 # From ansible-core 2.21 on, the invocation is returned only when the controller asks for it.
 INVOCATION = {"_ansible_inject_invocation": True} if "inject_invocation" in PASS_VARS else {}
 
 
-class Outcome(t.Dict[str, t.Any]):
+class Outcome(t.Dict[str, t.Any]):  # noqa: UP006
     """What a module returned, with everything that it printed."""
 
     def __init__(self, printed: str, exit_code: int) -> None:
@@ -53,7 +52,13 @@ class Rig:
 
     def run(self, name: str, /, check: bool = False, **options: t.Any) -> Outcome:
         module = importlib.import_module(f"ansible_collections.holdfast.sso.plugins.modules.{name}")
-        arguments = {"socket": self.socket_path, "_ansible_check_mode": check, "_ansible_diff": True, **INVOCATION, **options}
+        arguments = {
+            "socket": self.socket_path,
+            "_ansible_check_mode": check,
+            "_ansible_diff": True,
+            **INVOCATION,
+            **options,
+        }
         stdout = io.StringIO()
         exit_code = -1
         with patch_module_args(arguments), contextlib.redirect_stdout(stdout):

@@ -52,10 +52,13 @@ def test_names_are_quoted(api: _ssod.Ssod, ssod: FakeSsod) -> None:
 
 def test_a_refusal_is_one_sentence_with_everything(api: _ssod.Ssod, ssod: FakeSsod) -> None:
     """What and which, every failed condition, and what next are on one line."""
-    ssod.instead["POST /v1/master/activate"] = Problem(409, "activation-refused", "m2 cannot be active", ["no keyring", "not a standby."])
+    conditions = ["no keyring", "not a standby."]
+    ssod.instead["POST /v1/master/activate"] = Problem(409, "activation-refused", "m2 cannot be active", conditions)
     with pytest.raises(_ssod.SsodRefusal) as raised:
         api.post("master", "activate", body={})
-    assert raised.value.sentence() == "m2 cannot be active. (1) no keyring. (2) not a standby. Next: mend activation-refused."
+    assert raised.value.sentence() == (
+        "m2 cannot be active. (1) no keyring. (2) not a standby. Next: mend activation-refused."
+    )
     assert raised.value.tracking_id == "t-1"
 
 
@@ -124,7 +127,7 @@ def test_no_answer_in_time_is_an_error(rig: Rig) -> None:
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(path)
         silent.listen()
-        with pytest.raises(_ssod.SsodAnswerLost, match="within 0.05 s"):
+        with pytest.raises(_ssod.SsodAnswerLost, match=r"within 0\.05 s"):
             _ssod.Ssod(path).post("master", "activate", body={}, timeout=0.05)
 
 

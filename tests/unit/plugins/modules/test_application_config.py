@@ -90,7 +90,8 @@ def test_the_version_read_is_the_version_replaced(rig: Rig, ssod: FakeSsod) -> N
 @pytest.mark.usefixtures("payroll")
 def test_a_failure_stays_readable_with_everyday_values(rig: Rig) -> None:
     """Values like "payroll", "1" and "field" do not turn the message about them into stars."""
-    outcome = rig.run("application_config", **GATEWAY, properties={"host": "payroll", "port": "1", "prot": "field", "ports": "is"})
+    properties = {"host": "payroll", "port": "1", "prot": "field", "ports": "is"}
+    outcome = rig.run("application_config", **GATEWAY, properties=properties)
     assert outcome["problem"] == "invalid-value"
     assert outcome["conditions"] == ["ports is not declared", "prot is not declared"]
     assert outcome["msg"].startswith("payroll has no such fields. (1) ports is not declared. (2) prot is not declared.")
@@ -112,7 +113,8 @@ def test_everyday_values_are_not_shown_either(rig: Rig) -> None:
 @pytest.mark.usefixtures("payroll")
 def test_a_value_that_a_daemon_repeats_is_masked(rig: Rig, ssod: FakeSsod) -> None:
     """The second net: a value of some length is taken out of any message."""
-    ssod.instead["PUT /v1/applications/payroll/config/gateway"] = Problem(422, "invalid-value", f"password cannot be {CANARY}")
+    leak = Problem(422, "invalid-value", f"password cannot be {CANARY}")
+    ssod.instead["PUT /v1/applications/payroll/config/gateway"] = leak
     outcome = rig.run("application_config", **GATEWAY, properties=PROPERTIES)
     assert "password cannot be ****" in outcome["msg"]
     assert CANARY not in rig.printed

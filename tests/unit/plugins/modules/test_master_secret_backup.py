@@ -42,7 +42,9 @@ def test_a_backup_is_made_verified_and_recorded_once(rig: Rig, ssod: FakeSsod, o
     assert CANARY not in rig.printed
 
 
-def test_it_is_proved_before_it_takes_the_place_and_recorded_after(rig: Rig, ssod: FakeSsod, options: dict[str, t.Any]) -> None:
+def test_it_is_proved_before_it_takes_the_place_and_recorded_after(
+    rig: Rig, ssod: FakeSsod, options: dict[str, t.Any]
+) -> None:
     """First verified as a draft without counting, then from its own path, counting; the one newline is left out."""
     assert rig.run("master_secret_backup", **options).changed
     bodies = [body for _method, target, body in ssod.calls if target == "/v1/secret/backup/verify"]

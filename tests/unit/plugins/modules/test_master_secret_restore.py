@@ -39,7 +39,9 @@ def test_a_secret_is_restored_once(rig: Rig, ssod: FakeSsod, options: dict[str, 
 def test_a_refusal_lists_every_condition(rig: Rig, ssod: FakeSsod, options: dict[str, t.Any]) -> None:
     """Whoever restores in an incident mends everything at once."""
     conditions = ["m1 may not become master", "the canary of key 01ab does not open"]
-    ssod.instead["POST /v1/secret/restore"] = Problem(409, "restore-refused", "the backup cannot be restored here", conditions)
+    ssod.instead["POST /v1/secret/restore"] = Problem(
+        409, "restore-refused", "the backup cannot be restored here", conditions
+    )
     for check in (True, False):
         outcome = rig.run("master_secret_restore", check=check, **options)
         assert outcome["problem"] == "restore-refused"
@@ -61,7 +63,9 @@ def test_a_missing_file_says_where_to_look(rig: Rig, options: dict[str, t.Any]) 
     assert "backup_place" in outcome["next"]
 
 
-def test_an_identity_is_read_from_a_private_file(rig: Rig, ssod: FakeSsod, tmp_path: pathlib.Path, options: dict[str, t.Any]) -> None:
+def test_an_identity_is_read_from_a_private_file(
+    rig: Rig, ssod: FakeSsod, tmp_path: pathlib.Path, options: dict[str, t.Any]
+) -> None:
     """It goes into the body of the call, comments and all, and nowhere else."""
     sealed = ssod.make_backup({"recipients": ["age1x"]})["backup"]
     pathlib.Path(options["path"]).write_bytes(base64.b64decode(sealed))

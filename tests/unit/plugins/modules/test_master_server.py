@@ -16,10 +16,14 @@ def test_a_standby_is_promoted_once(rig: Rig, ssod: FakeSsod) -> None:
     ssod.mastership = "passive"
     ssod.state["master"] = "m9"
     foretold, done = rig.four_ways("master_server", state="active", expected_epoch=3)
-    assert foretold["diff"] == done["diff"] == {
-        "before": {"state": "inactive", "master": "m9", "epoch": 3},
-        "after": {"state": "active", "master": "m1", "epoch": 4},
-    }
+    assert (
+        foretold["diff"]
+        == done["diff"]
+        == {
+            "before": {"state": "inactive", "master": "m9", "epoch": 3},
+            "after": {"state": "active", "master": "m1", "epoch": 4},
+        }
+    )
     assert done["master"]["mastership"] == "active"
 
 
