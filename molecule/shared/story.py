@@ -1,0 +1,301 @@
+"""What the scenarios' stories are told with: hosts, playbooks, probes, and the report of what the probes saw.
+
+A story is a plain program that a scenario's side_effect runs on the control node. It stops at the first promise that is
+not kept; figures come from the probes' own lines and from nowhere else.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+TESTHOSTS = PROJECT / "scripts" / "testhosts"
+APPLICATION = "probe"
+PROBE_OUTPUT = "/var/tmp/probe.jsonl"  # noqa: S108  on a test host of our own
+
+
+class PromiseBroken(Exception):
+    """What was promised and is not so."""
+
+
+def say(text: str) -> None:
+    """One line of progress, with the time of day."""
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+    sys.stderr.flush()
+
+
+def promise(kept: object, text: str) -> None:
+    """Go on when it is kept; stop, saying which, when it is not."""
+    if not kept:
+        raise PromiseBroken(text)
+    say(f"  kept: {text}")
+
+
+def wait_for(condition: Callable[[], T], what: str, seconds: float) -> T:
+    """Return the condition's first true value; stop after the limit."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise PromiseBroken(f"not within {seconds:.0f} s: {what}")
+        time.sleep(0.1)  # between two looks at the condition
+
+
+class Run:
+    """A playbook that has run: its exit code, its words, how long it took and what it changed."""
+
+    def __init__(self, code: int, output: str, started: float, seconds: float) -> None:
+        self.code = code
+        self.output = output
+        self.started = started
+        self.seconds = seconds
+
+    @property
+    def changed(self) -> int:
+        """Tasks that changed something, of all hosts."""
+        return sum(int(count) for count in re.findall(r"^\S+\s+: ok=\d+\s+changed=(\d+)", self.output, re.MULTILINE))
+
+
+class Environment:
+    """One environment of test hosts, and the inventory that its playbooks use."""
+
+    def __init__(self, name: str, inventory: Path) -> None:
+        self.name = name
+        self.state = Path(os.environ.get("HOLDFAST_TESTHOSTS_STATE", "/var/lib/holdfast-testhosts")) / name
+        self.inventories = [inventory, self.state / "inventory.yml"]
+        listed = json.loads(self._playbook_tool("ansible-inventory", "--list"))
+        self.variables: dict[str, dict[str, Any]] = listed["_meta"]["hostvars"]
+        self.groups: dict[str, Any] = listed
+
+    def _playbook_tool(self, tool: str, *arguments: str) -> str:
+        command = [self._bin(tool), *self._inventory_arguments(), *arguments]
+        return subprocess.run(command, cwd=PROJECT, env=self._env(), check=True, capture_output=True, text=True).stdout
+
+    @staticmethod
+    def _bin(tool: str) -> str:
+        return str(Path(sys.executable).parent / tool)
+
+    def _env(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("MOLECULE_", "ANSIBLE_"))}
+        return kept | {
+            "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": os.environ.get("HOLDFAST_COLLECTIONS", str(PROJECT / "collections")),
+            "ANSIBLE_NOCOLOR": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _inventory_arguments(self) -> list[str]:
+        return [part for inventory in self.inventories for part in ("-i", str(inventory))]
+
+    def start_playbook(self, name: str, *arguments: str, log: Path) -> subprocess.Popen[str]:
+        """Start a playbook in a session of its own, its words going into a file."""
+        command = [self._bin("ansible-playbook"), *self._inventory_arguments(), name, *arguments]
+        with log.open("w", encoding="utf-8") as out:
+            return subprocess.Popen(
+                command, cwd=PROJECT, env=self._env(), stdout=out, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            )
+
+    def playbook(self, name: str, *arguments: str) -> Run:
+        """Run a playbook of the collection, such as `holdfast.sso.site`, to its end."""
+        log = self.state / f"{name.rpartition('.')[2]}.log"
+        say(f"ansible-playbook {name} {' '.join(arguments)}")
+        started, began = time.time(), time.monotonic()
+        process = self.start_playbook(name, *arguments, log=log)
+        code = process.wait()
+        run = Run(code, log.read_text(encoding="utf-8"), started, time.monotonic() - began)
+        say(f"  took {run.seconds:.1f} s, exit code {code}, changed={run.changed}")
+        return run
+
+    def must(self, name: str, *arguments: str) -> Run:
+        """Run a playbook that must succeed."""
+        run = self.playbook(name, *arguments)
+        if run.code != 0:
+            sys.stderr.write(run.output)
+            raise PromiseBroken(f"{name} failed")
+        return run
+
+    def power(self, verb: str, host: str) -> None:
+        """Do off, on, stop, cut or join."""
+        subprocess.run([str(TESTHOSTS), verb, self.name, host], check=True, stdout=subprocess.DEVNULL)
+
+    def ssh(self, host: str, command: str, *, check: bool = True, stdin: bytes | None = None) -> str:
+        """Run a shell line on a host, as root; return what it printed."""
+        variables = self.variables[host]
+        ssh = ["ssh", "-F", "/dev/null", "-i", variables["ansible_ssh_private_key_file"], "-o", "ConnectTimeout=5"]
+        ssh += shlex.split(variables["ansible_ssh_common_args"])
+        done = subprocess.run(
+            [*ssh, f"{variables['ansible_user']}@{variables['ansible_host']}", command], input=stdin, capture_output=True, check=False
+        )
+        if check and done.returncode != 0:
+            raise PromiseBroken(f"on {host}: {command}: {done.stderr.decode()}{done.stdout.decode()}")
+        return done.stdout.decode()
+
+    def ask(self, host: str, method: str, path: str, body: object = None, *, user: str = "root") -> tuple[int, Any]:
+        """Ask a host's ssod over its unix socket as a Unix user: (status, document)."""
+        curl = f"setpriv --reuid {user} --regid {user} --init-groups python3 /usr/local/lib/ask.py {method} {shlex.quote(path)}"
+        out = self.ssh(host, curl, stdin=json.dumps(body).encode() if body is not None else b"")
+        answer = json.loads(out)
+        return answer["status"], answer["body"]
+
+    def must_ask(self, host: str, method: str, path: str, body: object = None, *, user: str = "root") -> Any:
+        """Ask, and stop unless the answer is 200."""
+        status, document = self.ask(host, method, path, body, user=user)
+        if status != 200:
+            raise PromiseBroken(f"{host}: {method} {path}: {status} {document}")
+        return document
+
+
+class Probes:
+    """The probes of an environment: one on each SSO server."""
+
+    def __init__(self, environment: Environment, hosts: Iterable[str]) -> None:
+        self._environment = environment
+        self.hosts = list(hosts)
+
+    def start(self, application: bool = True) -> None:
+        """Make the application, the probes' Unix user, and start a probe on each host."""
+        env, first = self._environment, self.hosts[0]
+        for host in self.hosts:
+            self.equip(host)
+        if application:
+            body = {"administrators": ["group:probe"], "fields": [{"name": "password", "masked": True}]}
+            env.must_ask(first, "PUT", f"/v1/applications/{APPLICATION}", body)
+        known = base64.b64encode(b"known").decode()
+        value = {"application": APPLICATION, "context": "probe", "plaintext": known}
+        ciphertext = env.must_ask(first, "POST", "/v1/encrypt", value, user="probe")["ciphertext"]
+        for host in self.hosts:
+            env.ssh(host, "cat > /var/tmp/known", stdin=ciphertext.encode())
+            self.run(host)
+
+    def equip(self, host: str) -> None:
+        """Put the probe and its user on a host."""
+        env, here = self._environment, Path(__file__).parent
+        env.ssh(host, "id -u probe >/dev/null 2>&1 || useradd --system --user-group --no-create-home probe")
+        for name in ("probe.py", "ask.py"):
+            env.ssh(host, f"cat > /usr/local/lib/{name}", stdin=(here / name).read_bytes())
+
+    def run(self, host: str) -> None:
+        """Start the probe of a host, which goes on until stop or power-off."""
+        self._environment.ssh(
+            host,
+            f"touch {PROBE_OUTPUT} && chown probe {PROBE_OUTPUT} && systemctl reset-failed probe 2>/dev/null; "
+            f"systemd-run --quiet --unit=probe --uid=probe --gid=probe "
+            f"python3 /usr/local/lib/probe.py {APPLICATION} probe /var/tmp/known {PROBE_OUTPUT}",
+        )
+
+    def stop(self) -> None:
+        for host in self.hosts:
+            self._environment.ssh(host, "systemctl stop probe 2>/dev/null || true")
+
+    def lines(self, host: str, after: float = 0.0) -> list[dict[str, Any]]:
+        """What a probe wrote, asked after a time."""
+        text = self._environment.ssh(host, f"cat {PROBE_OUTPUT}")
+        parsed = [json.loads(line) for line in text.splitlines()]
+        return [line for line in parsed if line["asked"] >= after]
+
+
+class Seen:
+    """The lines of all probes, and the figures that follow from them."""
+
+    def __init__(self, lines: dict[str, list[dict[str, Any]]]) -> None:
+        self.lines = lines
+
+    def count(self, operation: str) -> int:
+        return sum(1 for lines in self.lines.values() for line in lines if line["op"] == operation)
+
+    def failed(self, operation: str) -> list[dict[str, Any]]:
+        return [line | {"host": host} for host, lines in self.lines.items() for line in lines if line["op"] == operation and not line["ok"]]
+
+    def first(self, host: str, operation: str, ok: bool, after: float) -> float | None:
+        """When a host's first such answer came, of those asked after a time."""
+        found = (line["answered"] for line in self.lines[host] if line["op"] == operation and line["ok"] is ok and line["asked"] >= after)
+        return min(found, default=None)
+
+    def last_first(self, operation: str, ok: bool, after: float, hosts: Iterable[str]) -> float:
+        """When the last of the hosts had its first such answer."""
+        firsts = {host: self.first(host, operation, ok, after) for host in hosts}
+        missing = [host for host, first in firsts.items() if first is None]
+        if missing:
+            raise PromiseBroken(f"no {operation} with ok={ok} was ever seen on {', '.join(missing)}")
+        return max(first for first in firsts.values() if first is not None)
+
+    def masters_at_once(self) -> int:
+        """The most servers that claimed to be the active master at one moment, as far as two claims in a row bracket it."""
+        edges: list[tuple[float, int]] = []
+        for lines in self.lines.values():
+            claims = sorted((line for line in lines if line["op"] == "master"), key=lambda line: line["asked"])
+            for one, two in zip(claims, claims[1:], strict=False):
+                active = one["ok"] and two["ok"] and one["mastership"] == two["mastership"] == "active"
+                if active and two["asked"] - one["answered"] < 1.0:
+                    edges += [(one["answered"], 1), (two["asked"], -1)]
+        most = now = 0
+        for _, change in sorted(edges):
+            now += change
+            most = max(most, now)
+        return most
+
+    def first_claim(self, host: str, after: float) -> float:
+        """When a host first answered that it is the active master."""
+        claims = (
+            line["answered"]
+            for line in self.lines[host]
+            if line["op"] == "master" and line["asked"] >= after and line.get("mastership") == "active"
+        )
+        found = min(claims, default=None)
+        if found is None:
+            raise PromiseBroken(f"{host} never claimed to be the master")
+        return found
+
+
+def acknowledged_lost(environment: Environment, seen: Seen, at: str) -> int:
+    """How many values that were acknowledged on any host do not open on one host now; configurations count too."""
+    kept = [line for lines in seen.lines.values() for line in lines if line["op"] == "encrypt" and line["ok"]]
+    lost = 0
+    for start in range(0, len(kept), 1000):
+        part = kept[start : start + 1000]
+        body = {"application": APPLICATION, "context": "probe", "ciphertexts": [line["ciphertext"] for line in part]}
+        status, answer = environment.ask(at, "POST", "/v1/decrypt-batch", body, user="probe")
+        if status != 200:
+            lost += len(part)
+            continue
+        opened = [base64.b64decode(value).decode() for value in answer["plaintexts"]]
+        lost += sum(1 for line, value in zip(part, opened, strict=True) if line["value"] != value)
+    for host, lines in seen.lines.items():
+        written = [line for line in lines if line["op"] == "configure" and line["ok"]]
+        if not written:
+            continue
+        path = f"/v1/applications/{APPLICATION}/config/probe-{host}?reveal=true"
+        stored = environment.must_ask(at, "GET", path, user="probe")["properties"]["password"]
+        # A write whose answer never came may stand as well: it is the newest acknowledged one, or a later one.
+        lost += int(stored.rpartition(" ")[2]) < int(written[-1]["value"].rpartition(" ")[2])
+    return lost
+
+
+def write_report(scenario: str, document: dict[str, Any]) -> None:
+    """Write reports/SCENARIO.json and print it as a table."""
+    directory = PROJECT / "reports"
+    directory.mkdir(exist_ok=True)
+    (directory / f"{scenario}.json").write_text(json.dumps({"scenario": scenario} | document, indent=2) + "\n", encoding="utf-8")
+    rows = list(document["figures"].items())
+    for fault in document.get("faults", []):
+        for number, run in enumerate(fault["runs"], 1):
+            rows += [(f"{fault['fault']} {number}: {key}", value) for key, value in run.items()]
+    width = max(len(name) for name, _ in rows)
+    sys.stdout.write(f"{scenario}: reports/{scenario}.json\n")
+    for name, value in rows:
+        sys.stdout.write(f"  {name:<{width}}  {value}\n")
+    sys.stdout.flush()
