@@ -40,7 +40,7 @@ class Ssoctl:
         self.monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
         with redirect_stdout(out), redirect_stderr(err):
             code = run(["--socket", str(self.socket), *map(str, arguments)])
-        raw, errors = (stream.buffer.getvalue() for stream in (out, err))  # type: ignore[attr-defined]
+        raw, errors = (stream.buffer.getvalue() for stream in (out, err))
         return Finished(int(code), raw.decode(errors="replace"), errors.decode(), raw)
 
     def command(self, *arguments: str | Path) -> list[str]:

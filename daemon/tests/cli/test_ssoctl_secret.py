@@ -38,7 +38,7 @@ def test_show_tells_which_keys_are_held_here(fake: FakeSsod, ssoctl: Ssoctl) -> 
 
 
 def test_show_before_there_is_a_secret(fake: FakeSsod, ssoctl: Ssoctl) -> None:
-    empty = {
+    empty: dict[str, object] = {
         "current_key_id": None,
         "generated_at": None,
         "keys": [],

@@ -20,10 +20,16 @@ from test_ssoctl_master import ACTIVATED
 
 def at_a_terminal(ssoctl: Ssoctl, arguments: Sequence[str | Path], answers: Sequence[tuple[str, str]]) -> tuple[int, str]:
     """Runs `ssoctl` on a terminal of its own; types each answer once its question is on the screen."""
-    command = ssoctl.command(*arguments)
-    process, terminal = pty.fork()
-    if process == 0:
-        os.execve(command[0], command, ssoctl.environment)  # noqa: S606  the interpreter that runs these tests
+    terminal, inner = pty.openpty()
+    # The terminal must be the process's controlling one: passphrases are asked on /dev/tty, and Ctrl-C is its doing.
+    process = subprocess.Popen(
+        ["setsid", "--ctty", *ssoctl.command(*arguments)],  # noqa: S607  where util-linux is differs between systems
+        env=ssoctl.environment,
+        stdin=inner,
+        stdout=inner,
+        stderr=inner,
+    )
+    os.close(inner)
     screen = ""
     waiting = list(answers)
     while True:
@@ -37,7 +43,7 @@ def at_a_terminal(ssoctl: Ssoctl, arguments: Sequence[str | Path], answers: Sequ
         if waiting and waiting[0][0] in screen:
             os.write(terminal, waiting.pop(0)[1].encode())
     os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), screen
+    return process.wait(20), screen
 
 
 @pytest.mark.parametrize(("answer", "code", "asked"), [("y\n", 0, 1), ("n\n", 1, 0), ("\n", 1, 0), ("\x04", 1, 0)])
