@@ -1,0 +1,114 @@
+"""Who may do what: the whole table of rights, cell by cell."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from ssod.core.access import RIGHTS, Caller, Grants, Role, check_principal, require, roles
+from ssod.errors import Forbidden, InvalidValue
+
+# One letter a role, in the order of Role: SSO, affiliate and application administrator, application user. A cell is a letter.
+TABLE = {
+    "encrypt": "SAau",
+    "decrypt": "SAau",
+    "list configuration": "SAau",
+    "read configuration": "SAau",
+    "reveal configuration": "SAau",
+    "change configuration": "SAa-",
+    "read application": "SAau",
+    "change application": "SA--",
+    "manage secret": "S---",
+    "manage master": "S---",
+    "manage servers": "S---",
+}
+CELLS = [
+    pytest.param(act, role, letter != "-", id=f"{act}-{role}")
+    for act, letters in TABLE.items()
+    for role, letter in zip(Role, letters, strict=True)
+]
+
+GRANTS = Grants(frozenset({"group:admins", "certificate:ops"}), frozenset({"group:affiliates"}))
+
+
+def caller(*principals: str) -> Caller:
+    return Caller("user:somebody", frozenset(principals))
+
+
+def test_the_table_has_every_act_and_no_other() -> None:
+    """An act that is added is added here too."""
+    assert RIGHTS.keys() == TABLE.keys()
+
+
+@pytest.mark.parametrize(("act", "role", "allowed"), CELLS)
+def test_a_role_may_do_just_what_the_table_says(act: str, role: Role, allowed: bool) -> None:
+    """One cell: this role alone may, or is refused with the roles that may."""
+    if allowed:
+        require(act, caller(), frozenset({role}))
+        return
+    with pytest.raises(Forbidden) as refusal:
+        require(act, caller(), frozenset({role}), "something")
+    assert "user:somebody" in refusal.value.detail
+    assert "something" in refusal.value.detail
+    assert Role.SSO_ADMINISTRATOR in refusal.value.detail
+
+
+@pytest.mark.parametrize("act", RIGHTS)
+def test_nobody_may_do_anything(act: str) -> None:
+    """Without a role every act is refused."""
+    with pytest.raises(Forbidden):
+        require(act, caller(), frozenset())
+
+
+@pytest.mark.parametrize("act", RIGHTS)
+def test_more_roles_never_allow_less(act: str) -> None:
+    """Any set of roles may do what one of them may."""
+    for size in range(1, len(Role) + 1):
+        for held in itertools.combinations(Role, size):
+            allowed = bool(set(held) & RIGHTS[act])
+            try:
+                require(act, caller(), frozenset(held))
+                assert allowed
+            except Forbidden:
+                assert not allowed
+
+
+@pytest.mark.parametrize(
+    ("principals", "held"),
+    [
+        ([], set()),
+        (["group:root"], set()),
+        (["group:admins"], {Role.SSO_ADMINISTRATOR}),
+        (["certificate:ops"], {Role.SSO_ADMINISTRATOR}),
+        (["group:ops"], set()),
+        (["certificate:admins"], set()),
+        (["group:affiliates"], {Role.SSO_AFFILIATE_ADMINISTRATOR}),
+        (["group:owners"], {Role.APPLICATION_ADMINISTRATOR}),
+        (["certificate:job"], {Role.APPLICATION_USER}),
+        (["group:admins", "group:owners", "certificate:job"], {*Role} - {Role.SSO_AFFILIATE_ADMINISTRATOR}),
+        (["group:ADMINS"], set()),
+        (["group:admin"], set()),
+    ],
+)
+def test_roles_come_from_the_principals_that_are_granted(principals: list[str], held: set[Role]) -> None:
+    """A grant names one principal exactly: kind and name; root is nobody by being root."""
+    assert roles(caller(*principals), GRANTS, ["group:owners"], ["certificate:job"]) == held
+
+
+def test_an_application_gives_no_role_outside_of_itself() -> None:
+    """Where no application is asked about, only the environment-wide roles count."""
+    assert roles(caller("group:owners"), GRANTS) == frozenset()
+
+
+@pytest.mark.parametrize("principal", ["group:g", "certificate:web.example", "group:with space inside"])
+def test_a_principal_names_a_group_or_a_certificate(principal: str) -> None:
+    """Both kinds are accepted, and given back as they are."""
+    assert check_principal(principal) == principal
+
+
+@pytest.mark.parametrize("principal", ["", "g", "group:", "certificate:", "user:u", "GROUP:g", ":g", "group: g", "group:g "])
+def test_what_names_nobody_is_refused(principal: str) -> None:
+    """A principal without a known kind, or without a name, is refused when it is written, not when it is used."""
+    with pytest.raises(InvalidValue):
+        check_principal(principal)
