@@ -1,0 +1,103 @@
+"""What the benchmark found: figures with both sides, their ratios pair by pair, targets, and the table people read."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+import msgspec
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """Median, least and most of the rounds, and the rounds themselves."""
+
+    median: float
+    min: float
+    max: float
+    rounds: list[float]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Summary:
+        return cls(statistics.median(values), min(values), max(values), list(values))
+
+    def text(self) -> str:
+        digits = 0 if self.median >= 100 else 2 if self.median < 10 else 1
+        if len(self.rounds) == 1:
+            return f"{self.median:,.{digits}f}"
+        return f"{self.median:,.{digits}f} ({self.min:,.{digits}f}-{self.max:,.{digits}f})"
+
+
+class Limit(msgspec.Struct, frozen=True):
+    at_least: float | None = None
+    below: float | None = None
+
+    def met(self, value: float) -> bool:
+        return (self.at_least is None or value >= self.at_least) and (self.below is None or value < self.below)
+
+    def text(self) -> str:
+        return f">= {self.at_least:,g}" if self.at_least is not None else f"< {self.below:,g}"
+
+
+class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One row. With `other`, the target is of `ratio` = ours / other of the same round; without, of ours."""
+
+    name: str
+    unit: str
+    ours: Summary
+    other_name: str | None = None
+    other: Summary | None = None
+    ratio: Summary | None = None
+    target: Limit | None = None
+    met: bool | None = None
+
+
+def alone(name: str, unit: str, values: Sequence[float], target: Limit | None = None) -> Figure:
+    ours = Summary.of(values)
+    return Figure(name, unit, ours, target=target, met=target.met(ours.median) if target else None)
+
+
+def against(
+    name: str, unit: str, values: Sequence[float], other_name: str, others: Sequence[float], target: Limit | None = None
+) -> Figure:
+    ratio = Summary.of([ours / other for ours, other in zip(values, others, strict=True)])
+    met = target.met(ratio.median) if target else None
+    return Figure(name, unit, Summary.of(values), other_name, Summary.of(others), ratio, target, met)
+
+
+class Report(msgspec.Struct, frozen=True):
+    """`reports/benchmark.json`."""
+
+    format: str
+    at: str
+    quick: bool
+    cpus: int
+    versions: dict[str, str]
+    figures: list[Figure]
+
+    def missed(self) -> list[Figure]:
+        return [figure for figure in self.figures if figure.met is False]
+
+
+_HEAD = ("figure", "unit", "ssod", "against", "theirs", "ratio", "target", "")
+
+
+def _row(figure: Figure) -> tuple[str, ...]:
+    return (
+        figure.name,
+        figure.unit,
+        figure.ours.text(),
+        figure.other_name or "",
+        figure.other.text() if figure.other else "",
+        figure.ratio.text() if figure.ratio else "",
+        figure.target.text() if figure.target else "",
+        {True: "met", False: "MISSED", None: ""}[figure.met],
+    )
+
+
+def table(figures: Sequence[Figure]) -> str:
+    """Markdown, padded so that it reads in a terminal too."""
+    rows = [_HEAD, *map(_row, figures)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)

@@ -1,0 +1,212 @@
+"""Measures ssod beside an empty handler and beside OpenBao; prints a table and writes reports/benchmark.json.
+
+docs/benchmarks.md says what is measured, and how. Exits with 1 when a target is missed, with 2 when it could not measure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[1]
+sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
+
+import holdfast  # noqa: E402
+import openbao  # noqa: E402
+from figures import Figure, Limit, Report, against, alone, table  # noqa: E402
+from holdfast import APPLICATION, Holdfast, pid_of  # noqa: E402
+from load import LoadFailed, Target, check_h2load, in_turn  # noqa: E402
+from msgspec.json import encode, format  # noqa: E402
+from openbao import OpenBao  # noqa: E402
+from processes import CPUS, SERVER_CPU, cpu_seconds, pin, resident_mb, running  # noqa: E402
+
+from ssod import __version__  # noqa: E402
+
+VALUE_BYTES = 64
+BATCH = 1000
+SERVERS = 50
+CONTEXT = "benchmark"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`seconds` is the length of one load; `idle_seconds` how long nothing is asked."""
+
+    rounds: int
+    seconds: float
+    idle_seconds: float
+
+
+FULL = Plan(rounds=7, seconds=2.0, idle_seconds=66.0)
+QUICK = Plan(rounds=3, seconds=1.0, idle_seconds=30.0)
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def empty_handler(root: Path) -> Iterator[tuple[int, str]]:
+    """(pid, socket) of the stack of ADR 0002 with a handler that answers a constant."""
+    socket = str(root / "empty.sock")
+    command = [sys.executable, str(HERE / "http_stacks" / "serve.py"), "uvicorn_raw", socket]
+    with running(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline(), "the empty handler did not start"
+        pin(process.pid, SERVER_CPU)
+        yield process.pid, socket
+
+
+class Bodies:
+    """What is posted: to ssod and to OpenBao the same values, each in its own form."""
+
+    def __init__(self, root: Path, ours: Holdfast, bao: OpenBao) -> None:
+        self._root = root
+        values = [base64.b64encode(os.urandom(VALUE_BYTES)).decode() for _ in range(BATCH)]
+        one, many = {"application": APPLICATION, "context": CONTEXT}, {"application": APPLICATION, "context": CONTEXT}
+        sealed = ours.server.ok("POST", "/v1/encrypt-batch", {**many, "plaintexts": values})["ciphertexts"]
+        items = [{"plaintext": value} for value in values]
+        results = bao.call("POST", "/v1/transit/encrypt/benchmark", {"batch_input": items})["data"]["batch_results"]
+        bao_sealed = [each["ciphertext"] for each in results]
+        # A benchmark of something that does not work would be a fine figure: both must give back what they were given.
+        assert ours.server.ok("POST", "/v1/decrypt-batch", {**many, "ciphertexts": sealed})["plaintexts"] == values
+        opened = bao.call("POST", "/v1/transit/decrypt/benchmark", {"ciphertext": bao_sealed[0]})["data"]["plaintext"]
+        assert opened == values[0]
+        self.ours = {
+            "encrypt": self._file("ours-encrypt", {**one, "plaintext": values[0]}),
+            "decrypt": self._file("ours-decrypt", {**one, "ciphertext": sealed[0]}),
+            "encrypt-batch": self._file("ours-encrypt-batch", {**many, "plaintexts": values}),
+            "decrypt-batch": self._file("ours-decrypt-batch", {**many, "ciphertexts": sealed}),
+        }
+        self.bao = {
+            "encrypt": self._file("bao-encrypt", items[0]),
+            "decrypt": self._file("bao-decrypt", {"ciphertext": bao_sealed[0]}),
+            "encrypt-batch": self._file("bao-encrypt-batch", {"batch_input": items}),
+            "decrypt-batch": self._file("bao-decrypt-batch", {"batch_input": [{"ciphertext": each} for each in bao_sealed]}),
+        }
+
+    def _file(self, name: str, body: Any) -> Path:
+        path = self._root / name
+        path.write_text(json.dumps(body, separators=(",", ":")))
+        return path
+
+
+class Loads:
+    """The servers under load, and the figures of each kind of request."""
+
+    def __init__(self, root: Path, plan: Plan, ours: Holdfast, bao: OpenBao, empty: tuple[int, str]) -> None:
+        self._plan, self._ours, self._bao, self._empty = plan, ours, bao, empty
+        self._bodies = Bodies(root, ours, bao)
+
+    def _ssod(self, act: str) -> Target:
+        server = self._ours.server
+        return Target("ssod", pid_of(server), server.socket, f"/v1/{act}", self._bodies.ours[act])
+
+    def _openbao(self, act: str) -> Target:
+        path = f"/v1/transit/{act.removesuffix('-batch')}/benchmark"
+        return Target("openbao", self._bao.pid, self._bao.socket, path, self._bodies.bao[act], {"x-vault-token": self._bao.token})
+
+    def one(self, act: str) -> list[Figure]:
+        empty = Target("empty", *self._empty, "/empty", self._bodies.ours[act])
+        runs = in_turn([empty, self._ssod(act), self._openbao(act)], self._plan.rounds, self._plan.seconds)
+        rate, p99, cpu = ({name: [getattr(run, what) for run in of] for name, of in runs.items()} for what in ("rate", "p99", "cpu"))
+        p50 = {name: [run.p50 for run in of] for name, of in runs.items()}
+        return [
+            against(f"{act}, {VALUE_BYTES} bytes", "requests/s", rate["ssod"], "empty", rate["empty"], Limit(at_least=0.6)),
+            against("", "requests/s", rate["ssod"], "OpenBao", rate["openbao"], Limit(at_least=5)),
+            against("", "p50 µs", p50["ssod"], "OpenBao", p50["openbao"]),
+            against("", "p99 µs", p99["ssod"], "OpenBao", p99["openbao"]),
+            against("", "server CPU µs", cpu["ssod"], "empty", cpu["empty"]),
+            against("", "server CPU µs", cpu["ssod"], "OpenBao", cpu["openbao"]),
+        ]
+
+    def batch(self, act: str) -> list[Figure]:
+        runs = in_turn([self._ssod(act), self._openbao(act)], self._plan.rounds, self._plan.seconds)
+        wall = {name: [run.rate * BATCH for run in of] for name, of in runs.items()}
+        core = {name: [BATCH / run.cpu * 1e6 for run in of] for name, of in runs.items()}
+        return [
+            alone(f"{act}, {BATCH:,} x {VALUE_BYTES} bytes", "items/s a core", core["ssod"], Limit(at_least=150_000)),
+            against("", "items/s a core", core["ssod"], "OpenBao", core["openbao"]),
+            against("", "items/s", wall["ssod"], "OpenBao", wall["openbao"]),
+        ]
+
+
+def idle(ours: Holdfast, seconds: float) -> list[Figure]:
+    """After the loads, so that the memory is that of a server which has worked."""
+    server, master = pid_of(ours.server), pid_of(ours.master)
+    with ours.more_servers(SERVERS):
+        before = cpu_seconds(server), cpu_seconds(master), time.monotonic()
+        time.sleep(seconds)
+        passed = time.monotonic() - before[2]
+        used, master_used = cpu_seconds(server) - before[0], cpu_seconds(master) - before[1]
+        attached = f"master, {SERVERS} servers attached"
+        return [
+            alone("attached server, idle", "MB resident", [resident_mb(server)], Limit(below=80)),
+            alone("", "% of a core", [used / passed * 100], Limit(below=0.5)),
+            alone(attached, "% of a core", [master_used / passed * 100], Limit(below=1)),
+            alone("", "MB resident", [resident_mb(master)]),
+        ]
+
+
+def measure(plan: Plan, cache: Path) -> list[Figure]:
+    with contextlib.ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hf-bench-")))
+        say("starting the servers")
+        bao = stack.enter_context(openbao.started(cache, root))
+        ours = stack.enter_context(holdfast.started(root))
+        pin(pid_of(ours.server), SERVER_CPU)
+        loads = Loads(root, plan, ours, bao, stack.enter_context(empty_handler(root)))
+        figures = []
+        for act in ("encrypt", "decrypt"):
+            say(f"{act}, one a request")
+            figures += loads.one(act)
+            say(f"{act}, {BATCH:,} a request")
+            figures += loads.batch(f"{act}-batch")
+        say(f"idle, {plan.idle_seconds:.0f} s")
+        return figures + idle(ours, plan.idle_seconds)
+
+
+def _ended(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: about two minutes")
+    parser.add_argument("--report", type=Path, default=REPOSITORY / "reports" / "benchmark.json")
+    parser.add_argument("--cache", type=Path, default=REPOSITORY / ".cache" / "benchmarks", help="where OpenBao's binary is kept")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, _ended)  # so that what was started is ended
+    try:
+        check_h2load()
+        figures = measure(QUICK if options.quick else FULL, options.cache)
+    except LoadFailed as error:
+        say(str(error))
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    versions = {"ssod": __version__, "openbao": openbao.VERSION, "python": sys.version.split()[0]}
+    report = Report("holdfast benchmark 1", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", options.quick, len(CPUS), versions, figures)
+    options.report.parent.mkdir(parents=True, exist_ok=True)
+    options.report.write_bytes(format(encode(report), indent=2) + b"\n")
+    print(table(figures))
+    missed = report.missed()
+    say(f"{len(missed)} of {sum(figure.met is not None for figure in figures)} targets missed; written to {options.report}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
