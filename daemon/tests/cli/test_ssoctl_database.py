@@ -52,6 +52,14 @@ def test_a_password_file_that_is_absent_is_exit_code_2(ssoctl: Ssoctl, file: Pat
     assert ssoctl("database", "migrate", "--config", file).code == 2
 
 
+def test_a_url_that_cannot_be_read_is_refused_without_being_quoted(ssoctl: Ssoctl, file: Path) -> None:
+    url = "postgresql+psycopg://u@h:canary-port/x?sslmode=verify-full"
+    file.write_text(GOOD.replace("sqlite:////{database}", url))
+    finished = ssoctl("database", "migrate", "--config", file)
+    assert finished.code == 2
+    assert "canary" not in finished.err
+
+
 def test_a_schema_of_a_later_version_is_left_alone(ssoctl: Ssoctl, file: Path, tmp_path: Path) -> None:
     import sqlite3
 

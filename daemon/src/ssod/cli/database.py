@@ -65,7 +65,7 @@ def _run(where: DatabaseConfig, *, only_check: bool) -> bool:
             f"the schema is not one that this version can change: {error}",
             next_step="a newer ssod has migrated it: install that version",
         ) from None
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, OSError, ValueError) as error:
         # The text of these can hold the URL; its kind and the setting are enough to find what is wrong.
         raise UsageRefused(
             f"database.url or database.password_file cannot be used ({type(error).__name__})",
