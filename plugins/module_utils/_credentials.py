@@ -37,8 +37,17 @@ def opening_credential(module: SsoModule) -> dict[str, str]:
         return {"passphrase": _masked(module, read_credential(path), path)}
     if module.params.get("identity_file") is not None:
         path = module.params["identity_file"]
-        return {"identity": _masked(module, read_credential(path), path)}
+        return {"identity": _masked(module, only_identity(read_credential(path), path), path)}
     return {}
+
+
+def only_identity(text: str, path: str) -> str:
+    """The one identity of a file as age-keygen writes it: comments around it are left out."""
+    lines = [line.strip() for line in text.splitlines()]
+    identities = [line for line in lines if line and not line.startswith("#")]
+    if len(identities) > 1:
+        raise _unusable(path, f"it holds {len(identities)} identities", "name a file with one of them")
+    return "".join(identities)
 
 
 def read_credential(path: str) -> str:
@@ -71,8 +80,6 @@ def _masked(module: SsoModule, credential: str, source: str) -> str:
     if not credential.strip():
         raise SsodError("invalid-value", f"the credential in {source} is empty", "put it there, or name another")
     module.no_log_values.add(credential)
-    # A masked value is looked for line by line in what a module prints.
-    module.no_log_values.update(line for line in credential.splitlines() if line.startswith("AGE-SECRET-KEY-"))
     return credential
 
 

@@ -53,7 +53,9 @@ class SsodError(Exception):
     def sentence(self) -> str:
         """The whole error on one line, for msg."""
         parts = [_ended(self.detail)]
-        parts.extend(_ended(f"({number}) {text}") for number, text in enumerate(self.conditions, start=1))
+        # Some details name their conditions already.
+        untold = [condition for condition in self.conditions if condition not in self.detail]
+        parts.extend(_ended(f"({number}) {text}") for number, text in enumerate(untold, start=1))
         if self.next_step:
             parts.append(_ended(f"Next: {self.next_step}"))
         return " ".join(parts)

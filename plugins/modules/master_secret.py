@@ -67,7 +67,7 @@ secret:
       description: When the current secret was generated.
       type: str
     keys:
-      description: Every key of the keyring, with RV(secret.keys[].key_id), its state and when it was created.
+      description: Every key of the keyring, with its key id, its state and when it was created.
       type: list
       elements: dict
     held_key_ids:

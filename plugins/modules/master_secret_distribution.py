@@ -35,7 +35,7 @@ options:
     elements: str
   timeout:
     description:
-      - How long a server may take, in seconds.
+      - How long a server may take, in seconds. C(ssod) takes up to 60.
     type: int
     default: 10
 seealso:

@@ -43,7 +43,8 @@ options:
     type: str
   identity_file:
     description:
-      - A file on the managed host with an C(age) identity (C(AGE-SECRET-KEY-1...)), for a backup made for recipients.
+      - A file on the managed host with one C(age) identity (C(AGE-SECRET-KEY-1...)), as C(age-keygen) writes it, for a
+        backup made for recipients.
       - It is refused if others than its owner can use it.
     type: path
 seealso:

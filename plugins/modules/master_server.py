@@ -99,22 +99,25 @@ SPEC: dict[str, t.Any] = {
 SHOWN = ("state", "master", "epoch")
 
 
-def plan_mastership(before: Fields, state: str, answer: t.Mapping[str, t.Any] | None) -> Plan:
-    """What the daemon did or, in check mode, would do; no answer means that it did not have to be asked."""
-    if answer is None or not answer["changed"]:
+def plan_mastership(before: Fields, state: str, answer: t.Mapping[str, t.Any]) -> Plan:
+    """What the daemon did or, in check mode, would do."""
+    if not answer["changed"]:
         return Plan(changed=False, predicted=before)
-    named: Fields = {"state": state, "epoch": answer["epoch"], "master": answer.get("master", before["master"])}
-    return Plan(changed=True, predicted={**before, **named, "mastership": "active" if state == "active" else "passive"})
+    active = state == "active"
+    named: Fields = {
+        "state": state,
+        "master": before["this_server"] if active else None,
+        "epoch": before["epoch"] + 1,
+        "mastership": "active" if active else "passive",
+    }
+    return Plan(changed=True, predicted={**before, **named})
 
 
-def change_mastership(module: SsoModule, before: Fields) -> dict[str, t.Any] | None:
-    """One call that decides and acts: in an incident every second counts, and between two calls the answer may change."""
-    if module.params["state"] == "inactive":
-        return module.api.post("master", "deactivate", body={"dry_run": module.check_mode})
-    if before["state"] == "active":
-        # Not asked: the promotion that was expected from an epoch is done, and has raised it.
-        return None
+def change_mastership(module: SsoModule) -> dict[str, t.Any]:
+    """One call that decides and acts: between two calls the answer may change, and what a server remembers may be old."""
     body: Fields = {"dry_run": module.check_mode}
+    if module.params["state"] == "inactive":
+        return module.api.post("master", "deactivate", body=body)
     if module.params["expected_epoch"] is not None:
         body["expected_epoch"] = module.params["expected_epoch"]
     return module.api.post("master", "activate", body=body)
@@ -124,7 +127,7 @@ def main() -> None:
     module = SsoModule(SPEC, returns="master")
     with module.reporting_errors():
         before = master_view(module.api.get("master"))
-        plan = plan_mastership(before, module.params["state"], change_mastership(module, before))
+        plan = plan_mastership(before, module.params["state"], change_mastership(module))
         after = module.carry_out(plan, lambda: master_view(module.api.get("master")))
         module.finish(plan, chosen(before, SHOWN), chosen(after, SHOWN), result=after)
 

@@ -121,11 +121,11 @@ def plan_server(before: t.Mapping[str, t.Any], params: t.Mapping[str, t.Any]) ->
     return Plan(before != after, after)
 
 
-def refuse_to_remove_master(name: str, master: str | None) -> None:
+def refuse_to_remove_master(name: str, environment: t.Mapping[str, t.Any] | None) -> None:
     """Refused here as well as by the daemon, which has no dry run for it: check mode must tell the truth."""
-    if name == master:
+    if environment is not None and environment["master"] == name:
         next_step = "make another server the master first (holdfast.sso.master_server)"
-        raise SsodError("forbidden", f"{name} is the master and cannot be removed", next_step)
+        raise SsodError("server-is-master", f"{name} is the master and cannot be removed", next_step)
 
 
 def apply(module: SsoModule, plan: Plan) -> Fields:
@@ -143,7 +143,7 @@ def main() -> None:
         before = find_server(module.api.get("servers")["servers"], module.params["name"])
         plan = plan_server(before, module.params)
         if plan.changed and plan.predicted["state"] == "removed":
-            refuse_to_remove_master(before["name"], module.api.get("master")["master"])
+            refuse_to_remove_master(before["name"], module.api.get("status")["environment"])
         after = module.carry_out(plan, lambda: apply(module, plan))
         module.finish(plan, before, after)
 

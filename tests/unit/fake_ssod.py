@@ -252,20 +252,21 @@ class FakeSsod:
 
     def activate(self, body: dict[str, t.Any], **_unused: t.Any) -> dict[str, t.Any]:
         epoch = self.state["epoch"]
-        if body.get("expected_epoch", epoch) != epoch:
-            raise Problem(
-                409, "stale-epoch", f"epoch {body['expected_epoch']} was expected; the database is at epoch {epoch}"
-            )
         changed = self.mastership != "active"
+        # As the real one: a server that is active already is not held to the epoch that it was promoted from.
+        if changed and body.get("expected_epoch", epoch) != epoch:
+            condition = f"epoch {body['expected_epoch']} was expected; the database is at epoch {epoch}"
+            raise Problem(409, "activation-refused", f"m1 cannot become the master: {condition}", [condition])
         if changed and not body["dry_run"]:
             self.mastership = "active"
             self.state.update(master="m1", epoch=epoch + 1)
-        return {"changed": changed, "master": "m1", "epoch": epoch + (1 if changed else 0), "servers": []}
+        return {"changed": changed, "master": self.state["master"], "epoch": self.state["epoch"], "servers": []}
 
     def deactivate(self, body: dict[str, t.Any], **_unused: t.Any) -> dict[str, t.Any]:
         changed = self.mastership == "active"
         if changed and not body["dry_run"]:
             self.mastership = "passive"
+            self.state.update(master=None, epoch=self.state["epoch"] + 1)
         return {"changed": changed, "epoch": self.state["epoch"]}
 
     def list_servers(self, **_unused: t.Any) -> dict[str, t.Any]:

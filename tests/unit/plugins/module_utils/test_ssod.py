@@ -62,6 +62,13 @@ def test_a_refusal_is_one_sentence_with_everything(api: _ssod.Ssod, ssod: FakeSs
     assert raised.value.tracking_id == "t-1"
 
 
+def test_a_condition_is_told_once() -> None:
+    """A detail that names its conditions is not followed by them."""
+    refusal = _ssod.SsodRefusal(409, {"detail": "m2 cannot: no keyring; no disk", "conditions": ["no keyring", "no disk"]})
+    assert refusal.sentence() == "m2 cannot: no keyring; no disk."
+    assert refusal.conditions == ["no keyring", "no disk"]
+
+
 def test_a_problem_without_words_still_says_something() -> None:
     """A document with nothing but a status is told by its status."""
     assert _ssod.SsodRefusal(500, {"status": 500}).sentence() == "ssod answered 500."

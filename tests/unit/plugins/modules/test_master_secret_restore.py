@@ -66,7 +66,7 @@ def test_a_missing_file_says_where_to_look(rig: Rig, options: dict[str, t.Any]) 
 def test_an_identity_is_read_from_a_private_file(
     rig: Rig, ssod: FakeSsod, tmp_path: pathlib.Path, options: dict[str, t.Any]
 ) -> None:
-    """It goes into the body of the call, comments and all, and nowhere else."""
+    """As age-keygen writes it; the identity goes into the body of the call, and nowhere else."""
     sealed = ssod.make_backup({"recipients": ["age1x"]})["backup"]
     pathlib.Path(options["path"]).write_bytes(base64.b64decode(sealed))
     identity = tmp_path / "identity"
@@ -74,9 +74,21 @@ def test_an_identity_is_read_from_a_private_file(
     identity.chmod(0o600)
     outcome = rig.run("master_secret_restore", path=options["path"], identity_file=str(identity))
     assert outcome.changed
-    assert IDENTITY in ssod.calls[-1][2]["identity"]
+    assert ssod.calls[-1][2]["identity"] == IDENTITY
     ssod.instead["POST /v1/secret/restore"] = Problem(500, "internal", f"the daemon leaks {IDENTITY}")
     assert rig.run("master_secret_restore", path=options["path"], identity_file=str(identity)).failed
+    assert IDENTITY not in rig.printed
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(f"{IDENTITY}\n{IDENTITY}2\n", "holds 2 identities"), ("# created: 2026\n", "is empty")]
+)
+def test_one_identity_is_wanted(rig: Rig, tmp_path: pathlib.Path, options: dict[str, t.Any], content: str, why: str) -> None:
+    """None and several are refused before the daemon is asked, and none is repeated."""
+    identity = tmp_path / "identity"
+    identity.write_text(content)
+    identity.chmod(0o600)
+    assert why in rig.run("master_secret_restore", path=options["path"], identity_file=str(identity))["msg"]
     assert IDENTITY not in rig.printed
 
 

@@ -30,7 +30,8 @@ def test_a_standby_is_promoted_once(rig: Rig, ssod: FakeSsod) -> None:
 def test_a_master_steps_down_once(rig: Rig, ssod: FakeSsod) -> None:
     """Check, run, check, run."""
     foretold, done = rig.four_ways("master_server", state="inactive")
-    assert foretold["master"]["state"] == done["master"]["state"] == "inactive"
+    assert foretold["diff"] == done["diff"]
+    assert done["diff"]["after"] == {"state": "inactive", "master": None, "epoch": 4}
 
 
 def test_a_promotion_is_one_call(rig: Rig, ssod: FakeSsod) -> None:
@@ -49,8 +50,8 @@ def test_an_unexpected_epoch_is_refused(rig: Rig, ssod: FakeSsod) -> None:
     """Of two promotions started at once only one is done."""
     ssod.mastership = "passive"
     outcome = rig.run("master_server", state="active", expected_epoch=2)
-    assert outcome["problem"] == "stale-epoch"
-    assert "the database is at epoch 3" in outcome["msg"]
+    assert outcome["problem"] == "activation-refused"
+    assert outcome["conditions"] == ["epoch 2 was expected; the database is at epoch 3"]
 
 
 @pytest.mark.parametrize("check", [False, True])
@@ -69,10 +70,13 @@ def test_a_refusal_lists_every_condition(rig: Rig, ssod: FakeSsod, check: bool) 
     )
 
 
+@pytest.mark.parametrize("mastership", ["active", "passive", "unconfirmed"])
 @pytest.mark.parametrize(("state", "act"), [("active", "activate"), ("inactive", "deactivate")])
-def test_a_mastership_that_cannot_be_confirmed_is_not_taken_for_any(rig: Rig, ssod: FakeSsod, state: str, act: str) -> None:
-    """The daemon is asked: unconfirmed is neither reached nor not reached."""
-    ssod.mastership = "unconfirmed"
+def test_what_a_server_remembers_of_itself_is_not_believed(
+    rig: Rig, ssod: FakeSsod, mastership: str, state: str, act: str
+) -> None:
+    """A master that was paused still remembers to be one: the daemon is always asked, and asks the database."""
+    ssod.mastership = mastership
     rig.run("master_server", state=state)
     assert ("POST", f"/v1/master/{act}", {"dry_run": False}) in ssod.calls
 

@@ -44,6 +44,7 @@ def test_the_master_is_not_removed(rig: Rig, ssod: FakeSsod, check: bool) -> Non
     """Check mode says so as well, although the daemon has no dry run for it."""
     outcome = rig.run("server", check=check, name="m1", state="removed")
     assert outcome.failed
+    assert outcome["problem"] == "server-is-master"
     assert "m1 is the master" in outcome["msg"]
     assert "m1" in ssod.state["servers"]
 
