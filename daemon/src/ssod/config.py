@@ -70,7 +70,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def _problems(config: Config) -> list[str]:
     problems = []
-    url = urlsplit(config.database.url)
+    try:
+        url = urlsplit(config.database.url)
+        _ = url.port  # reading it checks it
+    except ValueError as error:
+        return [f"database.url: {error}"]
     if url.scheme == "postgresql+psycopg":
         if "sslmode=verify-full" not in url.query.split("&"):
             problems.append("database.url: a PostgreSQL database is reached with sslmode=verify-full")
@@ -106,7 +110,7 @@ def load(path: str | os.PathLike[str]) -> Config:
         raise ConfigurationRefused(f"{path}: {error.strerror}", conditions=[f"{path}: {error.strerror}"]) from None
     try:
         config = msgspec.toml.decode(text, type=Config)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigurationRefused(f"{path} is refused", conditions=[str(error)]) from None
     problems = _problems(config)
     if problems:

@@ -16,8 +16,9 @@ from ssod.service.secret import tell
 from ssod.storage.records import Environment
 from ssod.storage.repository import EnvironmentRepository
 
-# How long an activation waits for the servers it has told (seconds); one that is down must not hold up the others.
-TELL_LIMIT = 5.0
+# All servers are told at once. The answer of an activation waits this long for theirs (seconds): a dead old master must
+# not hold up a promotion, and those that are slow are told all the same.
+PATIENCE = 1.0
 
 
 class MastershipService:
@@ -56,8 +57,8 @@ class MastershipService:
                 failed.append(f"epoch {expected_epoch} was expected; the database is at epoch {environment.epoch}")
             if failed or environment is None:
                 raise ActivationRefused(
-                    f"{node.state.server} cannot become the master: {'; '.join(failed)}",
-                    next_step="mend every condition, or choose another standby; nothing was changed",
+                    f"{node.state.server} cannot become the master, and nothing was changed",
+                    next_step="mend every condition, or choose another standby",
                     conditions=failed,
                 )
             if dry_run:
@@ -69,7 +70,7 @@ class MastershipService:
             if node.keyring is not None:
                 backed_up = environment.backup is not None
                 await self._membership.adopt(node.keyring.at(epoch).with_backup(backed_up))
-            noticed = await tell(node, self._membership, sorted(self._membership.enrolled), TELL_LIMIT)
+            noticed = await tell(node, self._membership, sorted(self._membership.enrolled), PATIENCE)
             await self._membership.report()
             return True, noticed
 

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 from ssod import __version__
 from ssod.core.keyring import Keyring
@@ -41,6 +42,7 @@ class Membership:
         self._warn = warn
         self._reported: ServerReport | None = None
         self._refreshing: asyncio.Task[None] | None = None
+        self._background: set[asyncio.Task[Any]] = set()
         self._asked = 0
         self._taken = 0
         self.enrolled: dict[str, ServerRecord] = {}
@@ -196,6 +198,13 @@ class Membership:
             return "its keyring belongs to another environment"
         failed = keyring.failed_canaries(environment.canaries)
         return f"its keyring is refused: {'; '.join(failed)}" if failed else None
+
+    def keep(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
+        """Lets tasks go on that nobody waits for; without a reference to them they could vanish."""
+        for task in tasks:
+            if not task.done():
+                self._background.add(task)
+                task.add_done_callback(self._background.discard)
 
     async def refresh(self) -> None:
         """Database and master, now. Shared: whoever asks while one is under way waits for that one."""
