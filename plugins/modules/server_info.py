@@ -18,6 +18,13 @@ author:
 description:
   - Reads the state of the server on the managed host, of the SSO database, of the environment and of every enrolled server.
     Any caller may.
+options:
+  selftest:
+    description:
+      - Also encrypt a random value under the current master secret and open it again, which fails exactly when encryption is
+        refused. The module fails with that refusal.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - holdfast.sso._ssod
   - holdfast.sso._ssod.info_attributes
@@ -36,6 +43,10 @@ EXAMPLES = r"""
   ansible.builtin.assert:
     that: result.server.state == 'attached'
     fail_msg: "{{ result.server.sentence }}"
+
+- name: Prove that this server encrypts and decrypts
+  holdfast.sso.server_info:
+    selftest: true
 """
 
 RETURN = r"""
@@ -59,6 +70,10 @@ servers:
   returned: success
   type: list
   elements: dict
+selftest:
+  description: The proof, with the C(key_id) that was used and the C(micros) it took. V(none) when it was not asked for.
+  returned: success
+  type: dict
 """
 
 from ansible_collections.holdfast.sso.plugins.module_utils._module import SsoModule
@@ -66,8 +81,9 @@ from ansible_collections.holdfast.sso.plugins.module_utils._views import server_
 
 
 def main() -> None:
-    module = SsoModule({})
+    module = SsoModule({"selftest": {"type": "bool", "default": False}})
     with module.reporting_errors():
+        proof = module.api.post("selftest", {}) if module.params["selftest"] else None
         status = module.api.get("status")
         servers = status["servers"]
         module.report(
@@ -76,6 +92,7 @@ def main() -> None:
             environment=status["environment"],
             # None says "not known"; an empty list would say that no server is enrolled.
             servers=None if servers is None else [server_view(server) for server in servers],
+            selftest=proof,
         )
 
 
