@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert, select, text, update
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
-from ssod.errors import DatabaseUnavailable, SecretExists, ServerNotFound, StaleEpoch
+from ssod.errors import DatabaseUnavailable, InvalidValue, SecretExists, ServerNotFound, StaleEpoch, VersionConflict
 from ssod.storage import schema as t
 from ssod.storage.records import BackupRecord, Environment, KeyRecord, ServerRecord, ServerReport
 
@@ -46,6 +46,10 @@ class Database:
         try:
             with self.engine.begin() as connection:
                 yield connection
+        except IntegrityError:  # two made, or one removed, what this transaction had looked for
+            raise VersionConflict("somebody else wrote this at the same moment", next_step="read it again and repeat it") from None
+        except DataError:  # PostgreSQL keeps no NUL in a text; the database itself is well
+            raise InvalidValue("a value cannot be kept by the SSO database", next_step="leave out NUL characters") from None
         except SQLAlchemyError as error:
             raise DatabaseUnavailable(
                 f"the SSO database cannot be used: {describe(error)}",
