@@ -1,9 +1,30 @@
-"""What all of the daemon's tests share: a CA, one PostgreSQL, and hypothesis without a clock of its own."""
+"""What all of the daemon's tests share: a CA, one PostgreSQL, and hypothesis without a limit on one example's time."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
+from pki import Authority
+from postgres import Postgres
 
 # The machine may be busy: how long one example takes says nothing about what is tested.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=100, database=None)
 settings.load_profile("busy")
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Running at the start of each test; one that stops it starts it again."""
+    cluster = Postgres()
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.remove()
