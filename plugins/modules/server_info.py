@@ -83,7 +83,7 @@ from ansible_collections.holdfast.sso.plugins.module_utils._views import server_
 def main() -> None:
     module = SsoModule({"selftest": {"type": "bool", "default": False}})
     with module.reporting_errors():
-        proof = module.api.post("selftest", {}) if module.params["selftest"] else None
+        proof = module.api.post("selftest", body={}) if module.params["selftest"] else None
         status = module.api.get("status")
         servers = status["servers"]
         module.report(
