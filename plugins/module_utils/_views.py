@@ -18,7 +18,9 @@ from ansible_collections.holdfast.sso.plugins.module_utils._module import Fields
 
 def secret_view(answer: t.Mapping[str, t.Any]) -> Fields:
     """GET /v1/secret as master_secret sees it."""
-    return {**answer, "state": "present" if answer["current_key_id"] else "absent"}
+    view = {name: value for name, value in answer.items() if name != "keys"}
+    # In a template, secret.keys is the method of every dictionary.
+    return {**view, "keyring": answer["keys"], "state": "present" if answer["current_key_id"] else "absent"}
 
 
 def master_view(answer: t.Mapping[str, t.Any]) -> Fields:

@@ -59,7 +59,7 @@ secret:
     generated_at:
       description: When the current secret was generated.
       type: str
-    keys:
+    keyring:
       description: Every key of the keyring, with its key id, its state and when it was created.
       type: list
       elements: dict

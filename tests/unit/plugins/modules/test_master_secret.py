@@ -55,6 +55,7 @@ def test_the_info_twin_returns_what_the_module_takes(rig: Rig, ssod: FakeSsod) -
     found = rig.run("master_secret_info")["secret"]
     assert found["state"] == "present"
     assert found["current_key_id"] == ssod.current_key_id()
+    assert [key["key_id"] for key in found["keyring"]] == [ssod.current_key_id()]
     assert not rig.run("master_secret", state=found["state"]).changed
 
 
