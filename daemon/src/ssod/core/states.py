@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 # A master acts on a mastership that the database confirmed at most this long ago (seconds). A paused process finds on
-# its first request after the pause that its confirmation is too old, before it has answered anything.
-CONFIRMATION_WINDOW = 10.0
+# its first request after the pause that its confirmation is too old, before it has answered anything. The master of the
+# next epoch begins when that has passed, or when the earlier one says that it has stepped down: never do two act at once.
+CONFIRMATION_WINDOW = 6.0
 
 # An attached server has heard from its master within one refresh, its jitter, and this slack (seconds).
 ATTACHMENT_SLACK = 15.0
@@ -122,11 +123,18 @@ class ResumeMastership:
 
 
 @dataclass(frozen=True, slots=True)
+class SteppedDown:
+    """The master of `epoch` has ceased to act, because a newer epoch has begun: tell the database, somebody may wait."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseWaiters:
     """Servers that wait on this master for a new keyring must be answered now."""
 
 
-Effect = Announce | ResumeMastership | ReleaseWaiters
+Effect = Announce | ResumeMastership | SteppedDown | ReleaseWaiters
 Result = tuple[State, tuple[Effect, ...]]
 
 
@@ -218,6 +226,7 @@ def _master_environment_read(state: State, event: EnvironmentRead) -> Result:
     passive = replace(state, mastership=Mastership.PASSIVE, master=event.master, epoch=event.epoch, database_lost=None)
     return _detach(passive, f"stepped down: epoch {event.epoch} has begun", event.at), (
         Announce(sentence, warning=True),
+        SteppedDown(state.epoch),
         ReleaseWaiters(),
     )
 
@@ -295,6 +304,11 @@ def is_attached(state: State, now: float) -> bool:
 
 def may_act_as_master(state: State, now: float) -> bool:
     return state.mastership is Mastership.ACTIVE and is_attached(state, now)
+
+
+def must_wait(earlier_master_confirmed: float | None) -> float:
+    """Seconds that a new master waits until the one before it can act no more; see Environment for the argument."""
+    return 0.0 if earlier_master_confirmed is None else max(0.0, CONFIRMATION_WINDOW - earlier_master_confirmed)
 
 
 def mastership_at(state: State, now: float) -> Mastership:

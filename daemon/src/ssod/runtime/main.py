@@ -177,6 +177,7 @@ class Daemon:
         for task in list(tasks):
             task.cancel()
         await self._faces.stop(STOP_GRACE)
+        await self._membership.hand_back()
         await self._peers.close()
         self._offload.close()
         self._database.dispose()

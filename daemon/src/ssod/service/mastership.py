@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from ssod.core.states import Activated, Deactivated, Mastership
-from ssod.errors import ActivationRefused, DatabaseUnavailable, StaleEpoch
+from ssod.core.states import CONFIRMATION_WINDOW, Deactivated, Mastership, must_wait
+from ssod.errors import ActivationRefused, DatabaseUnavailable, MastershipUnconfirmed, StaleEpoch
 from ssod.service.authority import Authority
 from ssod.service.membership import Membership
 from ssod.service.node import Node
@@ -19,6 +19,9 @@ from ssod.storage.repository import EnvironmentRepository
 # All servers are told at once. The answer of an activation waits this long for theirs (seconds): a dead old master must
 # not hold up a promotion, and those that are slow are told all the same.
 PATIENCE = 1.0
+
+# Between two looks of a new master at a database that does not let it begin yet (seconds).
+RETRY = 0.1
 
 
 class MastershipService:
@@ -66,13 +69,33 @@ class MastershipService:
             self._audit.record(call, "activate master", node.state.server, node.key_id or "")
             epoch = await self._offload(self._repository.activate, node.state.server, environment.epoch)
             # A crash from here on is mended at the next start: the database names this server, and its sealed copy opens.
-            self._membership.changed_mastership(Activated(epoch, node.clock.now()))
             if node.keyring is not None:
                 backed_up = environment.backup is not None
                 await self._membership.adopt(node.keyring.at(epoch).with_backup(backed_up))
+            await self._succeed(environment.master)
             noticed = await tell(node, self._membership, sorted(self._membership.enrolled), PATIENCE)
             await self._membership.report()
             return True, noticed
+
+    async def _succeed(self, earlier: str | None) -> None:
+        """Begins to act: at once when the earlier master has stepped down, else when its confirmation is too old to act on."""
+        if earlier is not None and earlier != self._node.state.server:
+            await tell(self._node, self._membership, [earlier], PATIENCE)
+        deadline = self._node.clock.monotonic() + CONFIRMATION_WINDOW + PATIENCE
+        while True:
+            environment = await self._membership.observe()
+            if self._node.mastership is Mastership.ACTIVE:
+                return
+            if environment is not None and environment.master != self._node.state.server:
+                raise StaleEpoch(self._node.state.epoch, environment.epoch, environment.master)
+            left = deadline - self._node.clock.monotonic()
+            if left <= 0:
+                raise MastershipUnconfirmed(
+                    f"the database names {self._node.state.server} as master, and it cannot act yet: {self._node.state.reason}",
+                    next_step="it begins by itself as soon as it can; see `ssoctl status`",
+                )
+            wait = must_wait(environment.earlier_master_confirmed) if environment else RETRY
+            await asyncio.sleep(min(max(wait, RETRY), left))
 
     async def _failed_conditions(self, environment: Environment | None) -> list[str]:
         node = self._node

@@ -7,12 +7,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from ssod import __version__
 from ssod.core.keyring import Keyring
-from ssod.core.states import Activated, DatabaseLost, Deactivated, EnvironmentRead, MasterAnswered, MasterLost, Mastership
+from ssod.core.states import (
+    Activated,
+    DatabaseLost,
+    Deactivated,
+    EnvironmentRead,
+    MasterAnswered,
+    MasterLost,
+    Mastership,
+    ResumeMastership,
+    SteppedDown,
+    must_wait,
+)
 from ssod.errors import DatabaseUnavailable
 from ssod.seal import SealBroken, SealedCopy
 from ssod.service.node import Node
@@ -48,7 +60,7 @@ class Membership:
         self.enrolled: dict[str, ServerRecord] = {}
 
     async def open_sealed_copy(self) -> None:
-        """At start: the keyring that this host keeps, so that a standby decrypts before it has reached anyone."""
+        """The keyring that this host keeps, so that a standby decrypts before it has reached anyone."""
         if self._sealed is None:
             return
         try:
@@ -59,13 +71,17 @@ class Membership:
         if keyring is not None:
             self.node.adopt(keyring)
             self.node.sealed_key_id = keyring.current.id.hex()
-            self.node.state = replace(self.node.state, epoch=keyring.epoch)
+            self.node.state = replace(self.node.state, epoch=max(keyring.epoch, self.node.state.epoch))
 
-    async def adopt(self, keyring: Keyring) -> None:
-        """Seals the keyring where this host keeps one, then uses it."""
+    async def seal(self, keyring: Keyring) -> None:
+        """Keeps the keyring on this host's disk, if this host is one that does."""
         if self._sealed is not None:
             await self._offload(self._sealed.write, keyring)
             self.node.sealed_key_id = keyring.current.id.hex()
+
+    async def adopt(self, keyring: Keyring) -> None:
+        """Seals the keyring where this host keeps one, then uses it."""
+        await self.seal(keyring)
         self.node.adopt(keyring)
 
     async def observe(self) -> Environment | None:
@@ -73,8 +89,13 @@ class Membership:
         node = self.node
         self._asked += 1
         asked = self._asked
+        # A confirmation counts from when it was asked for: the database's answer may have been long under way.
+        began = node.clock.now()
         try:
-            environment = await self._offload(self._environment.read)
+            if node.state.mastership is Mastership.PASSIVE:
+                environment = await self._offload(self._environment.read)
+            else:
+                environment = await self._offload(self._environment.confirm, node.state.server, node.state.epoch)
             enrolled = {server.name: server for server in await self._offload(self._servers.all)}
         except DatabaseUnavailable as error:
             if asked > self._taken:
@@ -88,15 +109,25 @@ class Membership:
         self._taken = asked
         self.enrolled = enrolled
         node.environment = environment
-        resume = node.apply(EnvironmentRead(environment.master, environment.epoch, node.clock.now()))
+        if node.keyring is None and environment.current_key_id is not None:
+            await self.open_sealed_copy()
+        outside = node.apply(EnvironmentRead(environment.master, environment.epoch, began))
         if node.keyring is not None and node.keyring.environment != environment.id:
             self._warn("the keyring of this host belongs to another environment and is not used")
             node.adopt(None)
-        if resume is not None:
+        if isinstance(outside, ResumeMastership):
             await self._resume(environment)
+        elif isinstance(outside, SteppedDown):
+            await self._offload(self._environment.stepped_down, outside.epoch)
         await self._note_backup(environment)
         await self.report()
         return environment
+
+    async def hand_back(self) -> None:
+        """At a stop in good order: nobody has to wait for this master's confirmation to grow old."""
+        if self.node.mastership is Mastership.ACTIVE:
+            with suppress(DatabaseUnavailable):
+                await self._offload(self._environment.stepped_down, self.node.state.epoch)
 
     def changed_mastership(self, event: Activated | Deactivated) -> None:
         """Takes the step of a change that this server made itself; every look at the database begun before it is void."""
@@ -111,9 +142,14 @@ class Membership:
             self._warn(f"the database calls this server the master, and it cannot act as one: {'; '.join(failed)}")
             self.node.apply(MasterLost(failed[0], self.node.clock.now()))
             return
+        if must_wait(environment.earlier_master_confirmed) > 0:
+            return  # the watcher looks again
         if self.node.keyring is not None and self.node.keyring.epoch != environment.epoch:
             await self.adopt(self.node.keyring.at(environment.epoch))
-        self.node.apply(Activated(environment.epoch, self.node.clock.now()))
+        began = self.node.clock.now()
+        confirmed = await self._offload(self._environment.confirm, self.node.state.server, environment.epoch)
+        if (confirmed.master, confirmed.epoch) == (self.node.state.server, environment.epoch):
+            self.changed_mastership(Activated(environment.epoch, began))
 
     def unfit(self, environment: Environment) -> list[str]:
         """Why this host's keyring is not the one that the database needs; empty when it is."""

@@ -14,6 +14,7 @@ from ssod.core.states import (
     ReleaseWaiters,
     ResumeMastership,
     State,
+    SteppedDown,
     is_attached,
     mastership_at,
     may_act_as_master,
@@ -52,19 +53,19 @@ class Node:
         self.stopping = True
         self.release_waiters()
 
-    def apply(self, event: Event) -> ResumeMastership | None:
-        """Takes one step; returns the effect that needs I/O, when there is one."""
+    def apply(self, event: Event) -> ResumeMastership | SteppedDown | None:
+        """Takes one step; returns the effect that needs I/O, when there is one (no step has two)."""
         self.state, effects = step(self.state, event)
-        resume = None
+        outside: ResumeMastership | SteppedDown | None = None
         for effect in effects:
             match effect:
                 case Announce():
                     self._announce(effect)
                 case ReleaseWaiters():
                     self.release_waiters()
-                case ResumeMastership():
-                    resume = effect
-        return resume
+                case ResumeMastership() | SteppedDown():
+                    outside = effect
+        return outside
 
     def adopt(self, keyring: Keyring | None) -> None:
         self.keyring = keyring

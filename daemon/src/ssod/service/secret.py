@@ -82,15 +82,12 @@ class Secret:
             secret = generate(self._random, instant_text(now))
             self._audit.record(call, "generate secret", "", secret.id.hex())
             keyring = Keyring(environment.id, self._node.state.epoch, secret, backed_up=False)
-            # Sealed here before the database calls it current: a crash between the two must not lose a current secret.
-            before = self._node.keyring
-            await self._membership.adopt(keyring)
-            try:
-                key = KeyRecord(secret.id, secret.canary(self._random), now)
-                await self._offload(self._repository.add_first_secret, self._node.state.server, self._node.state.epoch, key)
-            except BaseException:
-                self._node.adopt(before)
-                raise
+            # Sealed here before the database calls it current, and handed out after: a crash, or an answer of the database that
+            # never came, between the two neither loses a current secret nor spreads one that is not.
+            await self._membership.seal(keyring)
+            key = KeyRecord(secret.id, secret.canary(self._random), now)
+            await self._offload(self._repository.add_first_secret, self._node.state.server, self._node.state.epoch, key)
+            self._node.adopt(keyring)
             await self._membership.observe()
             return await self._offload(self._repository.read)
 

@@ -23,7 +23,11 @@ class BackupRecord(NamedTuple):
 
 
 class Environment(NamedTuple):
-    """`backup` is the newest verified backup of the current key; None when there is none."""
+    """`backup` is the newest verified backup of the current key; None when there is none.
+
+    `earlier_master_confirmed` is how many seconds ago, by the database's clock, a master of an earlier epoch last confirmed its
+    mastership: it may act for a while yet. None when there is none such, or when it has stepped down.
+    """
 
     id: str
     master: str | None
@@ -31,6 +35,7 @@ class Environment(NamedTuple):
     current_key_id: bytes | None
     keys: tuple[KeyRecord, ...]
     backup: BackupRecord | None
+    earlier_master_confirmed: float | None = None
 
     @property
     def canaries(self) -> dict[bytes, bytes]:

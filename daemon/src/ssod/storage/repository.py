@@ -67,6 +67,17 @@ class Database:
         self.engine.dispose()
 
 
+# The database's clock, in seconds since 1970: the one clock that the masters of two epochs share.
+_CLOCKS = {
+    "postgresql": text("SELECT extract(epoch FROM clock_timestamp())::double precision"),
+    "sqlite": text("SELECT (julianday('now') - 2440587.5) * 86400.0"),
+}
+
+
+def _clock(connection: Connection) -> float:
+    return float(connection.execute(_CLOCKS[connection.dialect.name]).scalar_one())
+
+
 def read_environment(connection: Connection, *, lock: bool = False) -> Environment:
     """The environment's row with its keys; `lock` keeps it as it is until the transaction ends."""
     statement = select(t.environment)
@@ -77,6 +88,9 @@ def read_environment(connection: Connection, *, lock: bool = False) -> Environme
     newest = connection.execute(
         select(t.backup).where(t.backup.c.key_id == row.current_key_id).order_by(t.backup.c.verified_at.desc()).limit(1)
     ).one_or_none()
+    confirmed = None
+    if row.confirmed_at is not None and row.confirmed_epoch < row.epoch:
+        confirmed = max(0.0, _clock(connection) - row.confirmed_at)
     return Environment(
         row.id,
         row.master,
@@ -84,6 +98,7 @@ def read_environment(connection: Connection, *, lock: bool = False) -> Environme
         row.current_key_id,
         tuple(KeyRecord(key.key_id, key.canary, aware(key.created_at)) for key in keys),
         BackupRecord(newest.sha256, newest.key_id, aware(newest.verified_at), newest.place, newest.protection) if newest else None,
+        confirmed,
     )
 
 
@@ -94,6 +109,25 @@ class EnvironmentRepository:
     def read(self) -> Environment:
         with self._database.transaction() as connection:
             return read_environment(connection)
+
+    def confirm(self, server: str, epoch: int) -> Environment:
+        """As `read`; and writes down that the master of `epoch` is `server` still, if that is so."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(t.environment)
+                .where(t.environment.c.epoch == epoch, t.environment.c.master == server)
+                .values(confirmed_at=_clock(connection), confirmed_epoch=epoch)
+            )
+            return read_environment(connection)
+
+    def stepped_down(self, epoch: int) -> None:
+        """The master of `epoch` says that it acts no more: nobody has to wait until its confirmation is old."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(t.environment)
+                .where(t.environment.c.confirmed_epoch == epoch)
+                .values(confirmed_at=None, confirmed_epoch=None)
+            )
 
     def is_writable(self) -> bool:
         """False for a PostgreSQL standby, or a SQLite file that may not be written (it raises then, as for a full disk)."""
@@ -119,7 +153,7 @@ class EnvironmentRepository:
             changed = connection.execute(
                 update(t.environment)
                 .where(t.environment.c.epoch == epoch, t.environment.c.master == server)
-                .values(master=None, epoch=epoch + 1)
+                .values(master=None, epoch=epoch + 1, confirmed_at=None, confirmed_epoch=None)
             ).rowcount
             if changed != 1:
                 now = read_environment(connection)

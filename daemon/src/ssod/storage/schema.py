@@ -8,6 +8,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     Integer,
@@ -31,6 +32,9 @@ environment = Table(
     Column("master", String(253)),
     Column("epoch", Integer, nullable=False),
     Column("current_key_id", LargeBinary(16)),
+    # When a master last confirmed its mastership, by the database's clock (seconds since 1970), and of which epoch it was.
+    Column("confirmed_at", Double),
+    Column("confirmed_epoch", Integer),
 )
 
 # One row a key id; the canary is a ciphertext that only this key opens. Never the key itself.

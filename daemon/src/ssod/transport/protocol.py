@@ -44,6 +44,7 @@ class PeerProtocol(HttpToolsProtocol):
     peer: UnixPeer | TlsPeer
     arriving = False
     arrived = 0
+    last = False
     deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -76,6 +77,18 @@ class PeerProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self.arriving, self.arrived = True, 0
         self.scope["peer"] = self.peer  # type: ignore[typeddict-unknown-key]
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        if self.last:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Ends the connection after its request; one that has just been made is still given its first one."""
+        if self.cycle is None or (self.arriving and self.cycle.response_complete):
+            self.last = True  # `deadline` bounds how long that may take
+        else:
+            super().shutdown()
 
     def on_message_complete(self) -> None:
         self.arriving = False

@@ -19,6 +19,8 @@ def upgrade() -> None:
         sa.Column("master", sa.String(253)),
         sa.Column("epoch", sa.Integer, nullable=False),
         sa.Column("current_key_id", sa.LargeBinary(16)),
+        sa.Column("confirmed_at", sa.Double),
+        sa.Column("confirmed_epoch", sa.Integer),
     )
     op.create_table(
         "master_key",
