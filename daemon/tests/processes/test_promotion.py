@@ -1,0 +1,137 @@
+"""A master that is killed, frozen, or comes back; a standby that takes its place; servers that go on meanwhile."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+
+from servers import Fleet
+from waiting import wait_for
+
+from ssod.core.states import CONFIRMATION_WINDOW
+
+EMPTY = {"application": "app", "context": "context", "plaintext": ""}
+
+
+def test_a_fleet_goes_on_without_its_master_and_encrypts_again_under_another(fleet: Callable[..., Fleet]) -> None:
+    """The master is killed: all decrypt and none encrypts; a standby is promoted: all encrypt; the old one comes back as a server."""
+    ready = fleet("m1", "m2", "s1")
+    m1, m2, s1 = ready.servers
+    for server in ready.servers:
+        assert server.status()["state"] == "attached"
+        assert server.status()["master"] == "m1"
+    ciphertext = s1.encrypt(b"value")
+    assert m2.decrypt(ciphertext) == b"value"
+
+    m1.stop(signal.SIGKILL)
+    for server in (m2, s1):
+        wait_for(lambda server=server: server.status()["state"] == "detached", f"{server.name} is detached")
+        assert server.decrypt(ciphertext) == b"value"
+        refusal = server.refused("POST", "/v1/encrypt", EMPTY)
+        assert refusal["type"] == "master-lost"
+        assert refusal["detail"].startswith("master m1 not seen for ")
+        assert "promote_master.yml" in refusal["next"]
+        assert server.refused("POST", "/v1/selftest", {})["type"] == "master-lost"
+
+    answer = m2.ok("POST", "/v1/master/activate", {"expected_epoch": 1})
+    assert (answer["changed"], answer["master"], answer["epoch"]) == (True, "m2", 2)
+    assert {each["name"]: each["attached"] for each in answer["servers"]} == {"m1": False, "m2": True, "s1": True}
+    for server in (m2, s1):
+        assert server.decrypt(server.encrypt(b"new")) == b"new"
+        assert (server.status()["master"], server.status()["epoch"]) == ("m2", 2)
+
+    m1.start()
+    wait_for(lambda: m1.status()["state"] == "attached", "m1 follows m2")
+    status = m1.status()
+    assert (status["mastership"], status["master"], status["epoch"]) == ("passive", "m2", 2)
+    assert "epoch 2 has begun (master: m2)" in m1.log.read_text()
+    assert m1.decrypt(m1.encrypt(b"again")) == b"again"
+    assert m1.refused("POST", "/v1/secret/distribute", {})["type"] == "not-master"
+    assert [server.stop() for server in ready.servers] == [0, 0, 0]
+
+
+def test_a_frozen_master_claims_nothing_when_it_wakes_after_another_was_activated(fleet: Callable[..., Fleet]) -> None:
+    """Its first answer after a pause beyond the confirmation window is not that of a master, and it steps down by itself."""
+    ready = fleet("m1", "m2")
+    m1, m2 = ready.servers
+    ciphertext = m1.encrypt(b"value")
+    m1.send(signal.SIGSTOP)
+    frozen = time.monotonic()
+    answer = m2.ok("POST", "/v1/master/activate", {})
+    assert answer["changed"]
+    assert not next(each for each in answer["servers"] if each["name"] == "m1")["reachable"]
+    assert m2.decrypt(ciphertext) == b"value"
+    # Written while it sleeps: these are the first things that it reads when it wakes.
+    questions = [m1.connection() for _ in range(3)]
+    for connection in questions:
+        connection.request("GET", "/v1/master")
+    wait_for(lambda: time.monotonic() - frozen > CONFIRMATION_WINDOW + 0.5, "the confirmation is too old")
+    assert m2.decrypt(m2.encrypt(b"new")) == b"new"
+    m1.send(signal.SIGCONT)
+    for connection in questions:
+        assert json.loads(connection.getresponse().read())["mastership"] != "active"
+        connection.close()
+    status, _ = m1.call("GET", "/v1/peer/keyring", files=m2.files)
+    assert status in (409, 503)
+    status = m1.status()
+    assert (status["mastership"], status["master"], status["epoch"]) == ("passive", "m2", 2)
+    wait_for(lambda: "It has stepped down" in m1.log.read_text(), "m1 says that it has stepped down")
+    wait_for(lambda: m1.status()["can_encrypt"], "m1 follows m2")
+
+
+def test_a_master_that_slept_for_a_moment_gives_way_as_soon_as_it_is_asked(fleet: Callable[..., Fleet]) -> None:
+    """Within the window too: whoever asks for its status makes it look at the database first, and it stays passive."""
+    ready = fleet("m1", "m2")
+    m1, m2 = ready.servers
+    m1.send(signal.SIGSTOP)
+    m2.ok("POST", "/v1/master/activate", {})
+    m1.send(signal.SIGCONT)
+    for _ in range(20):
+        assert m1.status()["mastership"] == "passive"
+        assert m1.ok("GET", "/v1/master")["mastership"] == "passive"
+    assert m1.call("GET", "/v1/peer/keyring", files=m2.files)[0] == 409
+
+
+def test_servers_that_restart_while_the_master_is_lost(fleet: Callable[..., Fleet]) -> None:
+    """A standby opens its sealed copy and decrypts; a plain server has nothing, and says so; both return with the master."""
+    ready = fleet("m1", "m2", "s1")
+    m1, m2, s1 = ready.servers
+    ciphertext = m1.encrypt(b"value")
+    for server in ready.servers:
+        server.stop(signal.SIGKILL)
+    for server in (m2, s1):
+        server.start()
+    assert m2.decrypt(ciphertext) == b"value"
+    assert m2.refused("POST", "/v1/encrypt", EMPTY)["type"] == "master-lost"
+    assert m2.call("GET", "/v1/health")[0] == 200
+    assert m2.status()["sealed_key_id"] == m2.status()["key_id"]
+
+    assert not s1.sealed.exists()
+    assert s1.status()["key_id"] is None
+    body = {"application": "app", "context": "context", "ciphertext": ciphertext}
+    refusal = s1.refused("POST", "/v1/decrypt", body)
+    assert refusal["type"] == "no-keyring"
+    assert "master m1" in refusal["detail"]
+    assert s1.refused("POST", "/v1/encrypt", EMPTY)["type"] == "no-keyring"
+    status, health = s1.call("GET", "/v1/health")
+    assert status == 503
+    assert "cannot encrypt or decrypt" in health["sentence"]
+
+    m1.start()
+    assert m1.status()["mastership"] == "active"
+    assert m1.decrypt(ciphertext) == b"value"
+    wait_for(lambda: s1.status()["can_decrypt"], "s1 has the keyring again")
+    assert s1.decrypt(ciphertext) == b"value"
+
+
+def test_service_returns_with_the_master_and_not_at_the_next_minute(fleet: Callable[..., Fleet]) -> None:
+    """A request to encrypt that finds the server detached asks the master once, and is served when it is back."""
+    ready = fleet("m1", "s1")
+    m1, s1 = ready.servers
+    m1.stop(signal.SIGKILL)
+    wait_for(lambda: s1.status()["state"] == "detached", "s1 is detached")
+    assert s1.refused("POST", "/v1/encrypt", EMPTY)["type"] == "master-lost"
+    m1.start()
+    wait_for(lambda: s1.call("POST", "/v1/encrypt", EMPTY)[0] == 200, "s1 encrypts again", 2.0)
