@@ -16,7 +16,7 @@ EMPTY = {"application": "app", "context": "context", "plaintext": ""}
 
 
 def test_a_fleet_goes_on_without_its_master_and_encrypts_again_under_another(fleet: Callable[..., Fleet]) -> None:
-    """The master is killed: all decrypt and none encrypts; a standby is promoted: all encrypt; the old one comes back as a server."""
+    """All decrypt and none encrypts; a standby is promoted and all encrypt; the old master comes back as one of them."""
     ready = fleet("m1", "m2", "s1")
     m1, m2, s1 = ready.servers
     for server in ready.servers:
