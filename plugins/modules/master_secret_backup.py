@@ -88,7 +88,7 @@ EXAMPLES = r"""
 - name: The master secret has a verified backup
   holdfast.sso.master_secret_backup:
     path: /var/lib/sso-backup/master-secret.age
-    passphrase_file: /root/backup-passphrase
+    passphrase_file: /var/lib/sso-backup/backup-passphrase
     reminder: "the envelope in the safe, building 2"
     place: "m1:/var/lib/sso-backup, copied to the vault every night"
 

@@ -55,14 +55,14 @@ seealso:
 EXAMPLES = r"""
 - name: See whether the backup would be accepted
   holdfast.sso.master_secret_restore:
-    path: /root/master-secret.age
-    passphrase_file: /root/backup-passphrase
+    path: /var/lib/sso-backup/master-secret.age
+    passphrase_file: /var/lib/sso-backup/backup-passphrase
   check_mode: true
 
 - name: The standby holds the master secret
   holdfast.sso.master_secret_restore:
-    path: /root/master-secret.age
-    passphrase_file: /root/backup-passphrase
+    path: /var/lib/sso-backup/master-secret.age
+    passphrase_file: /var/lib/sso-backup/backup-passphrase
 """
 
 RETURN = r"""
