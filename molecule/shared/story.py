@@ -75,8 +75,9 @@ class Environment:
 
     def __init__(self, name: str, inventory: Path) -> None:
         self.name = name
+        self._runs = 0
         self.state = Path(os.environ.get("HOLDFAST_TESTHOSTS_STATE", "/var/lib/holdfast-testhosts")) / name
-        self.inventories = [inventory, self.state / "inventory.yml"]
+        self.inventories = [inventory, PROJECT / "tests" / "hosts" / "inventory" / "hosts.yml", self.state / "inventory.yml"]
         listed = json.loads(self._playbook_tool("ansible-inventory", "--list"))
         self.variables: dict[str, dict[str, Any]] = listed["_meta"]["hostvars"]
         self.groups: dict[str, Any] = listed
@@ -101,6 +102,12 @@ class Environment:
     def _inventory_arguments(self) -> list[str]:
         return [part for inventory in self.inventories for part in ("-i", str(inventory))]
 
+    def new_log(self, playbook: str) -> Path:
+        """Where the next run's words go; every run's are kept, for whoever looks for leaks."""
+        self._runs += 1
+        short = Path(playbook).stem if "/" in playbook else playbook.rpartition(".")[2]
+        return self.state / f"{self._runs:02d}-{short}.log"
+
     def start_playbook(self, name: str, *arguments: str, log: Path) -> subprocess.Popen[str]:
         """Start a playbook in a session of its own, its words going into a file."""
         command = [self._bin("ansible-playbook"), *self._inventory_arguments(), name, *arguments]
@@ -110,12 +117,23 @@ class Environment:
             )
 
     def playbook(self, name: str, *arguments: str) -> Run:
-        """Run a playbook of the collection, such as `holdfast.sso.site`, to its end."""
-        log = self.state / f"{name.rpartition('.')[2]}.log"
-        say(f"ansible-playbook {name} {' '.join(arguments)}")
+        """Run a playbook of the collection, such as `holdfast.sso.site`, to its end; says each task as it begins."""
+        log = self.new_log(name)
+        say(f"ansible-playbook {Path(name).name} {' '.join(arguments)}")
         started, began = time.time(), time.monotonic()
         process = self.start_playbook(name, *arguments, log=log)
-        code = process.wait()
+        try:
+            with log.open(encoding="utf-8") as words:
+                while process.poll() is None:
+                    for line in words:
+                        if task := re.match(r"TASK \[(?:.* : )?(.*)\]", line):
+                            sys.stderr.write(f"{time.strftime('%H:%M:%S')}   {task[1]}\n")
+                    time.sleep(0.2)  # between two looks at what it wrote
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+        code = process.returncode
         run = Run(code, log.read_text(encoding="utf-8"), started, time.monotonic() - began)
         say(f"  took {run.seconds:.1f} s, exit code {code}, changed={run.changed}")
         return run

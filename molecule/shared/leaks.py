@@ -1,0 +1,101 @@
+"""Looks for secrets where none may be: outputs, journals, logs, argv, environments, core files, the database's files.
+
+The processes of test hosts are seen from outside, in this machine's /proc: one watch sees every argv there is.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from story import Environment, PromiseBroken
+
+# A backup is opened by the project's own dependency here; that Debian's `age` opens it too is the restore scenario's story.
+OPEN_BACKUP = "import sys, pyrage; sys.stdout.buffer.write(pyrage.passphrase.decrypt(open(sys.argv[1], 'rb').read(), open(sys.argv[2]).read().strip()))"
+
+
+def secrets_of(environment: Environment) -> dict[str, bytes]:
+    """The backup's passphrase, and every key of the keyring in the backup on the control node."""
+    directory = environment.state / "control" / "backup"
+    passphrase = directory / "passphrase"
+    found = {"the backup's passphrase": passphrase.read_text(encoding="utf-8").strip().encode()}
+    backups = sorted(directory.glob("**/*.age"))
+    if not backups:
+        raise PromiseBroken(f"there is no backup below {directory}")
+    for backup in backups:
+        done = subprocess.run([sys.executable, "-c", OPEN_BACKUP, str(backup), str(passphrase)], check=True, capture_output=True)
+        for key in json.loads(done.stdout)["keys"]:
+            found[f"the master secret {key['id']}"] = base64.b64decode(key["secret"])
+    return found
+
+
+def spellings(secret: bytes) -> list[bytes]:
+    """As it is, in hex and in base64; what is short is looked for only as it is."""
+    encoded = base64.b64encode(secret)
+    return [secret, secret.hex().encode(), secret.hex().upper().encode(), encoded.rstrip(b"="), base64.urlsafe_b64encode(secret).rstrip(b"=")]
+
+
+class Watch:
+    """Collects every argv and environment that this machine's processes have while it is open."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._seen: set[bytes] = set()
+        self._looked: set[tuple[str, bytes]] = set()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.05):
+            for process in Path("/proc").iterdir():
+                if not process.name.isdigit():
+                    continue
+                try:
+                    command = (process / "cmdline").read_bytes()
+                    if (process.name, command) in self._looked:
+                        continue
+                    self._looked.add((process.name, command))
+                    self._seen.add(b"argv: " + command)
+                    self._seen.add(b"environment: " + (process / "environ").read_bytes())
+                except OSError:
+                    continue  # it has ended
+
+    def leaks(self, secrets: dict[str, bytes]) -> list[str]:
+        """Every place where one of the secrets was found, by name."""
+        if len(self._seen) < 10:
+            raise PromiseBroken("the watch saw no processes: it would find nothing")
+        places = [(text[:80].decode(errors="replace"), text) for text in self._seen]
+        places += [(log.name, log.read_bytes()) for log in self._environment.state.glob("*.log")]
+        for host in self._environment.variables:
+            places += self._of_host(host)
+        return sorted(
+            f"{name} in {place}"
+            for name, secret in secrets.items()
+            for place, text in places
+            if any(spelling in text for spelling in spellings(secret))
+        )
+
+    def _of_host(self, host: str) -> list[tuple[str, bytes]]:
+        """Journal and logs, and every file that a daemon may write in the clear; the sealed and encrypted ones as well."""
+        ssh = self._environment.ssh
+        places = [(f"journal of {host}", ssh(host, "journalctl --no-pager -o export").encode("utf-8", "surrogateescape"))]
+        listed = ssh(host, "find /var/log /var/lib/ssod /etc/ssod /var/backups /var/lib/systemd/coredump /run/ssod /tmp /var/tmp "
+                           "-type f -size -20M 2>/dev/null; find / -xdev -name 'core*' -type f -size -20M -path '*/tmp/*' 2>/dev/null").split("\n")  # fmt: skip
+        for path in filter(None, listed):
+            if path.endswith("/probe.jsonl") or path.startswith("/var/log/journal"):
+                continue
+            content = ssh(host, f"base64 -w0 '{path}' 2>/dev/null || true")
+            places.append((f"{host}:{path}", base64.b64decode(content)))
+        return places

@@ -1,0 +1,138 @@
+"""Tell the demo: each thing that is done, what it showed, and how long it took. Started by scripts/demo."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(PROJECT / "molecule" / "shared"))
+
+from story import Environment, PromiseBroken, Run, wait_for  # noqa: E402  where the scenarios keep it
+
+SPECS: dict[str, list[dict[str, Any]]] = {
+    "embedded": [{"name": "sso1", "release": "trixie", "groups": ["sso_servers"]}],
+    "standby": [
+        {"name": "db1", "release": "trixie", "layers": ["postgresql"], "groups": ["sso_database"]},
+        {"name": "m1", "release": "trixie", "groups": ["sso_servers", "sso_master"]},
+        {"name": "m2", "release": "trixie", "groups": ["sso_servers", "sso_standbys"]},
+        {"name": "s1", "release": "trixie", "groups": ["sso_servers"]},
+    ],
+}
+SAMPLE = "config get sftp-receive orders-in --reveal"
+TOOK: list[tuple[str, float]] = []
+
+
+def title(text: str) -> None:
+    print(f"\n\033[1m{text}\033[0m", flush=True)
+
+
+def show(environment: Environment, host: str, command: str, *, succeeds: bool = True) -> str:
+    """Run an ssoctl command on a host, and print what it printed."""
+    print(f"[{host}]# ssoctl {command}", flush=True)
+    out = environment.ssh(host, f"ssoctl {command} 2>&1; echo exit $?")
+    text, _, code = out.rstrip().rpartition("exit ")
+    print("\n".join(f"    {line}" for line in text.rstrip().splitlines()), flush=True)
+    if (int(code) == 0) is not succeeds:
+        raise PromiseBroken(f"`ssoctl {command}` on {host} ended with exit code {code}")
+    return text
+
+
+class Step:
+    """Times what is done within, and says so."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __enter__(self) -> None:
+        title(self._text)
+        self._started = time.monotonic()
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            TOOK.append((self._text, time.monotonic() - self._started))
+
+
+def boot(name: str, spec: list[dict[str, Any]]) -> None:
+    subprocess.run(
+        [str(PROJECT / "scripts" / "testhosts"), "up", name, "--spec", "/dev/stdin"],
+        input=json.dumps({"hosts": spec}), text=True, check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def play(environment: Environment, name: str, *arguments: str, tail: int = 0) -> Run:
+    """Run a playbook; its tasks go by as they begin, its last lines stay."""
+    run = environment.must(name, *arguments)
+    if tail:
+        print("\n".join(f"    {line}" for line in run.output.rstrip().splitlines()[-tail:]))
+    return run
+
+
+def provision(environment: Environment) -> None:
+    with Step("Provision it with playbooks/site.yml"):
+        play(environment, "holdfast.sso.site")
+    with Step("Store the sample port configuration (samples/sftp-receive-location.yml)"):
+        play(environment, str(PROJECT / "samples" / "store_port_configuration.yml"))
+
+
+def embedded(environment: Environment) -> None:
+    provision(environment)
+    title("Read it back, decrypted")
+    show(environment, "sso1", SAMPLE)
+    title("How it is")
+    show(environment, "sso1", "status")
+
+
+def standby(environment: Environment) -> None:
+    provision(environment)
+    title("Read it back, decrypted, on the plain SSO server")
+    show(environment, "s1", SAMPLE)
+    show(environment, "s1", "status")
+    with Step("The master m1 loses its power"):
+        environment.power("off", "m1")
+        wait_for(lambda: environment.must_ask("s1", "GET", "/v1/status")["server"]["state"] == "detached", "s1 notices", 60)
+    title("Decryption goes on")
+    show(environment, "s1", SAMPLE)
+    title("Encryption is refused, and says what to do")
+    show(environment, "s1", "selftest", succeeds=False)
+    with Step("Promote the standby m2 (playbooks/promote_master.yml)"):
+        play(environment, "holdfast.sso.promote_master", "-e", "sso_new_master=m2", tail=25)
+    title("Encryption works again, and the old value still opens")
+    show(environment, "s1", "selftest")
+    show(environment, "s1", SAMPLE)
+    show(environment, "s1", "status")
+
+
+def main() -> None:
+    kind = sys.argv[1]
+    name, spec = f"demo-{kind}", SPECS[kind]
+    started = time.monotonic()
+    with Step(f"Boot the test hosts {', '.join(host['name'] for host in spec)}"):
+        boot(name, spec)
+    environment = Environment(name, PROJECT / "inventories" / kind / "groups.yml")
+    for host in spec:
+        environment.ssh(host["name"], "install -d /usr/local/lib")
+        environment.ssh(host["name"], "cat > /usr/local/lib/ask.py", stdin=(PROJECT / "molecule/shared/ask.py").read_bytes())
+    {"embedded": embedded, "standby": standby}[kind](environment)
+    title("What each step took")
+    for text, seconds in TOOK:
+        print(f"    {seconds:6.1f} s  {text}")
+    print(f"    {time.monotonic() - started:6.1f} s  in all")
+    last = spec[-1]["name"]
+    title("Look around")
+    print(f"    scripts/testhosts shell {name} {last}            a shell; try `ssoctl status`, `journalctl -u ssod`")
+    print(f"    scripts/testhosts list                       the hosts; off, on, cut and join one as you like")
+    print("    scripts/demo remove                          take everything away again")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except PromiseBroken as broken:
+        sys.exit(f"error: {broken}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; `scripts/demo remove` takes away what was made, and running the demo again goes on from here")
