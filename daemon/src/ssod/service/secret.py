@@ -177,10 +177,15 @@ class Secret:
                 conditions=failed or ["the backup's current key is not the database's current key"],
             )
         held = self._node.keyring
-        changed = held is None or held.current.id != keyring.current.id or held.keys.keys() != keyring.keys.keys()
+        more = dict(keyring.keys)
+        if held is not None and held.environment == environment.id:
+            # A retired secret that this host holds and the backup lacks is not lost by restoring the backup.
+            more = {**held.keys, **more}
+        changed = held is None or held.current.id != keyring.current.id or held.keys.keys() != more.keys()
         if changed and not dry_run:
+            retired = [key for name, key in more.items() if name != keyring.current.id]
             backed_up = environment.backup is not None
-            await self._membership.adopt(keyring.at(environment.epoch).with_backup(backed_up))
+            await self._membership.adopt(Keyring(environment.id, environment.epoch, keyring.current, retired, backed_up=backed_up))
             await self._membership.refresh()
         return changed, keyring
 
