@@ -27,10 +27,12 @@ from ssod.core.states import (
     ReleaseWaiters,
     ResumeMastership,
     State,
+    SteppedDown,
     UnexpectedEvent,
     is_attached,
     mastership_at,
     may_act_as_master,
+    must_wait,
     step,
 )
 
@@ -154,7 +156,7 @@ ROWS = [
         MASTER,
         EnvironmentRead("m2", 4, LATER),
         {"mastership": PASSIVE, "master": "m2", "epoch": 4, "attachment": DETACHED, "since": NOW},
-        (Announce, ReleaseWaiters),
+        (Announce, SteppedDown, ReleaseWaiters),
         True,
     ),
     Row(
@@ -162,7 +164,7 @@ ROWS = [
         MASTER,
         EnvironmentRead(None, 4, LATER),
         {"mastership": PASSIVE, "master": None, "epoch": 4},
-        (Announce, ReleaseWaiters),
+        (Announce, SteppedDown, ReleaseWaiters),
         True,
     ),
     Row(
@@ -170,7 +172,7 @@ ROWS = [
         MASTER,
         EnvironmentRead("m2", 3, LATER),
         {"mastership": PASSIVE, "master": "m2"},
-        (Announce, ReleaseWaiters),
+        (Announce, SteppedDown, ReleaseWaiters),
         True,
     ),
     Row(
@@ -229,7 +231,7 @@ ROWS = [
         DOUBTED,
         EnvironmentRead("m2", 4, LATER),
         {"mastership": PASSIVE, "master": "m2", "epoch": 4},
-        (Announce, ReleaseWaiters),
+        (Announce, SteppedDown, ReleaseWaiters),
         True,
     ),
     Row("stays in doubt", DOUBTED, DatabaseLost("refused", LATER), {"mastership": UNCONFIRMED, "database_lost": "refused"}),
@@ -313,6 +315,13 @@ def test_a_step_down_names_both_epochs_and_the_new_master() -> None:
     assert "master in epoch 3" in sentence
     assert "epoch 4 (master: m2)" in sentence
     assert "stepped down" in sentence
+    assert SteppedDown(3) in effects
+
+
+@pytest.mark.parametrize(("confirmed", "wait"), [(None, 0), (0, CONFIRMATION_WINDOW), (2, CONFIRMATION_WINDOW - 2), (1e6, 0)])
+def test_a_new_master_waits_for_what_is_left_of_the_earlier_one(confirmed: float | None, wait: float) -> None:
+    """Nothing when the earlier one stepped down or was never confirmed; else what is left of its window."""
+    assert must_wait(confirmed) == wait
 
 
 class World:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from collections.abc import Callable
 
 from servers import Fleet
 from waiting import wait_for
-
-from ssod.core.states import CONFIRMATION_WINDOW
 
 EMPTY = {"application": "app", "context": "context", "plaintext": ""}
 
@@ -53,12 +50,12 @@ def test_a_fleet_goes_on_without_its_master_and_encrypts_again_under_another(fle
 
 
 def test_a_frozen_master_claims_nothing_when_it_wakes_after_another_was_activated(fleet: Callable[..., Fleet]) -> None:
-    """Its first answer after a pause beyond the confirmation window is not that of a master, and it steps down by itself."""
+    """Its very first answer after the pause is not that of a master, and it steps down by itself."""
     ready = fleet("m1", "m2")
     m1, m2 = ready.servers
     ciphertext = m1.encrypt(b"value")
     m1.send(signal.SIGSTOP)
-    frozen = time.monotonic()
+    # It returns when m1's confirmation is too old for m1 to act on, should it wake.
     answer = m2.ok("POST", "/v1/master/activate", {})
     assert answer["changed"]
     assert not next(each for each in answer["servers"] if each["name"] == "m1")["reachable"]
@@ -67,7 +64,6 @@ def test_a_frozen_master_claims_nothing_when_it_wakes_after_another_was_activate
     questions = [m1.connection() for _ in range(3)]
     for connection in questions:
         connection.request("GET", "/v1/master")
-    wait_for(lambda: time.monotonic() - frozen > CONFIRMATION_WINDOW + 0.5, "the confirmation is too old")
     assert m2.decrypt(m2.encrypt(b"new")) == b"new"
     m1.send(signal.SIGCONT)
     for connection in questions:
@@ -79,19 +75,6 @@ def test_a_frozen_master_claims_nothing_when_it_wakes_after_another_was_activate
     assert (status["mastership"], status["master"], status["epoch"]) == ("passive", "m2", 2)
     wait_for(lambda: "It has stepped down" in m1.log.read_text(), "m1 says that it has stepped down")
     wait_for(lambda: m1.status()["can_encrypt"], "m1 follows m2")
-
-
-def test_a_master_that_slept_for_a_moment_gives_way_as_soon_as_it_is_asked(fleet: Callable[..., Fleet]) -> None:
-    """Within the window too: whoever asks for its status makes it look at the database first, and it stays passive."""
-    ready = fleet("m1", "m2")
-    m1, m2 = ready.servers
-    m1.send(signal.SIGSTOP)
-    m2.ok("POST", "/v1/master/activate", {})
-    m1.send(signal.SIGCONT)
-    for _ in range(20):
-        assert m1.status()["mastership"] == "passive"
-        assert m1.ok("GET", "/v1/master")["mastership"] == "passive"
-    assert m1.call("GET", "/v1/peer/keyring", files=m2.files)[0] == 409
 
 
 def test_servers_that_restart_while_the_master_is_lost(fleet: Callable[..., Fleet]) -> None:

@@ -77,6 +77,47 @@ def test_only_the_master_of_the_epoch_deactivates(environment: EnvironmentReposi
     assert environment.read()[1:3] == ("m1", 1)
 
 
+def test_a_confirmation_is_seen_by_the_master_of_the_next_epoch(environment: EnvironmentRepository) -> None:
+    """It is so many seconds old, by the database's clock; the master of its own epoch does not wait for itself."""
+    environment.activate("m1", 0)
+    assert environment.confirm("m1", 1).earlier_master_confirmed is None
+    assert environment.read().earlier_master_confirmed is None
+    environment.activate("m2", 1)
+    found = environment.read().earlier_master_confirmed
+    assert found is not None
+    assert 0 <= found < 60
+
+
+@pytest.mark.parametrize(("name", "epoch"), [("m1", 1), ("m1", 2), ("m3", 2)])
+def test_who_is_not_the_master_confirms_nothing(environment: EnvironmentRepository, name: str, epoch: int) -> None:
+    """An old master that asks learns who is master now, and writes nothing down."""
+    environment.activate("m1", 0)
+    environment.activate("m2", 1)
+    assert environment.confirm(name, epoch).master == "m2"
+    environment.activate("m4", 2)
+    assert environment.read().earlier_master_confirmed is None
+
+
+def test_nobody_waits_for_a_master_that_has_stepped_down(environment: EnvironmentRepository) -> None:
+    """It takes its own confirmation back, and no other's."""
+    environment.activate("m1", 0)
+    environment.confirm("m1", 1)
+    environment.activate("m2", 1)
+    environment.stepped_down(9)
+    assert environment.read().earlier_master_confirmed is not None
+    environment.stepped_down(1)
+    assert environment.read().earlier_master_confirmed is None
+
+
+def test_a_deactivation_takes_the_confirmation_back(environment: EnvironmentRepository) -> None:
+    """The master that is activated next begins at once."""
+    environment.activate("m1", 0)
+    environment.confirm("m1", 1)
+    environment.deactivate("m1", 1)
+    environment.activate("m2", 2)
+    assert environment.read().earlier_master_confirmed is None
+
+
 def test_the_first_secret_becomes_current(environment: EnvironmentRepository) -> None:
     """Its id and canary are kept as they were given, with the time in UTC."""
     environment.activate("m1", 0)

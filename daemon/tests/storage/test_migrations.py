@@ -51,4 +51,5 @@ def test_a_new_environment_is_empty_and_has_an_id_of_its_own(database: Database)
     """One row: a random id, no master, epoch 0, no secret."""
     environment = EnvironmentRepository(database).read()
     assert uuid.UUID(environment.id).version == 4
-    assert environment[1:] == (None, 0, None, (), None)
+    assert (environment.master, environment.epoch, environment.current_key_id, environment.keys) == (None, 0, None, ())
+    assert (environment.backup, environment.earlier_master_confirmed) == (None, None)
