@@ -41,8 +41,8 @@ class Authority:
         path.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
         return path
 
-    def issue(self, directory: Path, name: str, *, days: float = 1.0) -> tuple[Path, Path]:
-        """(certificate, key) files for `name`; `days` may be negative for an expired one."""
+    def issue(self, directory: Path, name: str, *, days: float = 1.0, named: bool = True) -> tuple[Path, Path]:
+        """(certificate, key) files for `name`; `days` may be negative for an expired one; `named` puts the name into it."""
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(UTC)
         certificate = (
@@ -54,7 +54,8 @@ class Authority:
             .not_valid_before(now - timedelta(days=10))
             .not_valid_after(now + timedelta(days=days))
             .add_extension(
-                x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+                x509.SubjectAlternativeName([*([x509.DNSName(name)] if named else []), x509.IPAddress(ip_address("127.0.0.1"))]),
+                critical=False,
             )
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())

@@ -19,8 +19,14 @@ HEADER_BYTES = 1 + KEY_ID_BYTES
 SMALLEST = HEADER_BYTES + NONCE_BYTES + TAG_BYTES
 
 _VERSION_BYTE = bytes([VERSION])
+_length = struct.Struct(">I").pack
 _TO_URL = bytes.maketrans(b"+/", b"-_")
-_FROM_URL = bytes.maketrans(b"-_", b"+/")
+# What base64 has and base64url has not becomes what neither has, and is refused by the decoder.
+_FROM_URL = bytes.maketrans(b"-_+/=", b"+/!!!")
+# The padding that a text has lost, and the last characters that leave no stray bits, by its length modulo 4.
+# (Modulo 1, which no text has, is refused by the decoder.)
+_ANY_LAST = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+_ENDINGS = ((b"", _ANY_LAST), (b"", _ANY_LAST), (b"==", frozenset(b"AQgw")), (b"=", frozenset(b"AEIMQUYcgkosw048")))
 
 
 class Place(NamedTuple):
@@ -34,8 +40,9 @@ class Place(NamedTuple):
 
 def associated_data(place: Place) -> bytes:
     """Canonical encoding of a place: each part as its length (32 bits, big-endian) and its UTF-8 bytes."""
-    parts = [part.encode() for part in place]
-    return b"".join([struct.pack(">I", len(part)) + part for part in parts])
+    application, kind, name, field = place
+    a, k, n, f = application.encode(), kind.encode(), name.encode(), field.encode()
+    return b"".join((_length(len(a)), a, _length(len(k)), k, _length(len(n)), n, _length(len(f)), f))
 
 
 def seal(cipher: Xaes256Gcm, key_id: bytes, nonce: bytes, associated: bytes, plaintext: bytes) -> bytes:
@@ -77,10 +84,11 @@ def from_text(text: str) -> bytes:
         raise CiphertextRejected(f"the ciphertext does not begin with {TEXT_PREFIX!r}")
     try:
         body = text[len(TEXT_PREFIX) :].encode("ascii")
-        envelope = binascii.a2b_base64(body.translate(_FROM_URL) + b"=" * (-len(body) % 4), strict_mode=True)
+        padding, last = _ENDINGS[len(body) % 4]
+        envelope = binascii.a2b_base64(body.translate(_FROM_URL) + padding, strict_mode=True)
     except (ValueError, UnicodeEncodeError):
         raise CiphertextRejected("the ciphertext is not base64url") from None
-    # One spelling for each envelope: stray bits in the last character and '+', '/', '=' are refused.
-    if to_text(envelope) != text:
+    # One spelling for each envelope: the bits of the last character that belong to no byte are zero.
+    if body and body[-1] not in last:
         raise CiphertextRejected("the ciphertext is not canonical base64url")
     return envelope

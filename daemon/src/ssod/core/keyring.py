@@ -131,13 +131,13 @@ class Keyring:
         return self.seal_many(place, (plaintext,), random)[0]
 
     def seal_many(self, place: Place, plaintexts: Sequence[bytes], random: Random) -> list[bytes]:
-        current = self.current
+        cipher, name = self.current.cipher, self.current.id
         associated = envelope.associated_data(place)
-        nonces = random(NONCE_BYTES * len(plaintexts))
-        return [
-            envelope.seal(current.cipher, current.id, nonces[at : at + NONCE_BYTES], associated, plaintext)
-            for at, plaintext in zip(range(0, len(nonces), NONCE_BYTES), plaintexts, strict=True)
-        ]
+        nonces, at, sealed = random(NONCE_BYTES * len(plaintexts)), 0, []
+        for plaintext in plaintexts:
+            sealed.append(envelope.seal(cipher, name, nonces[at : at + NONCE_BYTES], associated, plaintext))
+            at += NONCE_BYTES
+        return sealed
 
     def open(self, place: Place, sealed: bytes) -> bytes:
         """The plaintext, by the key that the envelope names. Raises UnknownKeyId, CiphertextRejected."""

@@ -50,14 +50,14 @@ class Encryption:
         self._audit.record(call, "encrypt", application.name, keyring.current.id.hex())
         self._count("encrypt", len(plaintexts))
         sealed = keyring.seal_many(place_of(application.name, context), plaintexts, self._random)
-        return [envelope.to_text(each) for each in sealed]
+        return list(map(envelope.to_text, sealed))
 
     def decrypt(self, call: Call, application: Application, context: str, ciphertexts: Sequence[str]) -> list[bytes]:
         """The plaintexts; all, or an error and none."""
         self._authority.within(call.caller, "decrypt", application)
         self._authority.enabled(application)
         keyring = self._node.for_decryption()
-        envelopes = [envelope.from_text(text) for text in ciphertexts]
+        envelopes = list(map(envelope.from_text, ciphertexts))
         self._audit.record(call, "decrypt", application.name, envelope.key_id_of(envelopes[0]).hex())
         self._count("decrypt", len(ciphertexts))
         try:

@@ -29,6 +29,8 @@ BODY_BYTES = 16 << 20
 
 _PROBLEM = b"application/problem+json"
 _JSON = b"application/json"
+_NO_STORE = (b"cache-control", b"no-store")
+_encode = msgspec.json.Encoder().encode
 
 
 class Request(NamedTuple):
@@ -102,7 +104,7 @@ def _unquoted(message: str) -> str:
 
 
 def answer(value: object) -> Response:
-    return Response(msgspec.json.encode(value))
+    return Response(_encode(value))
 
 
 def problem(error: SsodError, tracking_id: str) -> Response:
@@ -115,7 +117,7 @@ def problem(error: SsodError, tracking_id: str) -> Response:
         error.next_step,
         list(error.conditions),
     )
-    return Response(msgspec.json.encode(document), error.status, _PROBLEM)
+    return Response(_encode(document), error.status, _PROBLEM)
 
 
 class App:
@@ -163,8 +165,8 @@ class App:
             response = problem(hidden, tracking_id)
         headers = [
             (b"content-type", response.content_type),
-            (b"content-length", str(len(response.body)).encode()),
-            (b"cache-control", b"no-store"),
+            (b"content-length", b"%d" % len(response.body)),
+            _NO_STORE,
             *response.headers,
         ]
         if response.status == 413:
@@ -176,11 +178,17 @@ class App:
         caller: Caller = self._callers.of(scope["peer"])
         route, path = self._route(scope["method"], scope["path"], scope["raw_path"])
         headers = scope["headers"]
-        body = await self._body(headers, receive)
+        is_json = self._declares_json(headers)
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if message.get("more_body", False):
+            body = await self._whole(body, receive)
+        if body and not is_json:
+            raise WrongContentType("the body must come with Content-Type: application/json")
         query = self._query(scope["query_string"]) if scope["query_string"] else {}
         request = Request(Call(caller, tracking_id), scope["peer"], path, query, headers, body)
         outcome = route.handler(request)
-        if isinstance(outcome, Response):
+        if type(outcome) is Response:
             return outcome
         if route.alone:
             return await _unless_disconnected(outcome, receive)
@@ -216,24 +224,25 @@ class App:
         return {name: values[-1] for name, values in parsed.items()}
 
     @staticmethod
-    async def _body(headers: list[tuple[bytes, bytes]], receive: Any) -> bytes:
-        content_type, length = b"", 0
+    def _declares_json(headers: list[tuple[bytes, bytes]]) -> bool:
+        """Whether the body is said to be JSON; refuses one that is said to be too large before it is read."""
+        is_json = False
         for name, value in headers:
             if name == b"content-type":
-                content_type = value
-            elif name == b"content-length":
-                length = int(value)
-        if length > BODY_BYTES:
-            raise BodyTooLarge(f"the body has {length} bytes, the limit is {BODY_BYTES}")
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        while message.get("more_body", False):
+                is_json = value == _JSON or value.partition(b";")[0].strip().lower() == _JSON
+            elif name == b"content-length" and int(value) > BODY_BYTES:
+                raise BodyTooLarge(f"the body has {int(value)} bytes, the limit is {BODY_BYTES}")
+        return is_json
+
+    @staticmethod
+    async def _whole(body: bytes, receive: Any) -> bytes:
+        more = True
+        while more:
             message = await receive()
             body += message.get("body", b"")
+            more = message.get("more_body", False)
             if len(body) > BODY_BYTES:
                 raise BodyTooLarge(f"the body has more than {BODY_BYTES} bytes")
-        if body and content_type.partition(b";")[0].strip().lower() != _JSON:
-            raise WrongContentType("the body must come with Content-Type: application/json")
         return body
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ import msgspec
 
 from ssod import __version__
 from ssod.core.states import Mastership
-from ssod.errors import DatabaseUnavailable, Malformed, NotEnrolled, ServerIsMaster
+from ssod.errors import DatabaseUnavailable, Malformed, MasterLost, NotEnrolled, ServerIsMaster
 from ssod.service.applications import Applications, check_name
 from ssod.service.authority import Authority
 from ssod.service.backup import Opener
@@ -20,7 +20,7 @@ from ssod.service.mastership import MastershipService
 from ssod.service.membership import Membership
 from ssod.service.node import Node
 from ssod.service.offload import Offload
-from ssod.service.ports import Audit, Noticed
+from ssod.service.ports import Audit, Call, Noticed
 from ssod.service.secret import Secret, instant_text
 from ssod.storage.records import Application, Environment, ServerRecord
 from ssod.storage.repository import ServerRepository
@@ -192,32 +192,32 @@ class DataRoutes:
             Route("DELETE", "/v1/applications/*/config/*", self.delete_config),
         ]
 
-    async def _application(self, name: str) -> Application:
-        return self._authority.known(name) or await self._authority.find(name)
-
-    async def _encrypt(self, request: Request, name: str, context: str, plaintexts: list[bytes]) -> list[str]:
-        application = await self._application(name)
-        if not self._node.attached:
+    async def _encrypt(self, call: Call, name: str, context: str, plaintexts: Sequence[bytes]) -> list[str]:
+        application = self._authority.known(name) or await self._authority.find(name)
+        try:
+            return self._encryption.encrypt(call, application, context, plaintexts)
+        except MasterLost:
             await self._encryption.keyring_for_encryption()
-        return self._encryption.encrypt(request.call, application, context, plaintexts)
+            return self._encryption.encrypt(call, application, context, plaintexts)
 
     async def encrypt(self, request: Request) -> Response:
         body = self._encrypt_body(request.body)
-        return answer(d.Ciphertext((await self._encrypt(request, body.application, body.context, [body.plaintext]))[0]))
+        (ciphertext,) = await self._encrypt(request.call, body.application, body.context, (body.plaintext,))
+        return answer(d.Ciphertext(ciphertext))
 
     async def decrypt(self, request: Request) -> Response:
         body = self._decrypt_body(request.body)
-        application = await self._application(body.application)
-        plaintexts = self._encryption.decrypt(request.call, application, body.context, (body.ciphertext,))
-        return answer(d.Plaintext(plaintexts[0]))
+        application = self._authority.known(body.application) or await self._authority.find(body.application)
+        (plaintext,) = self._encryption.decrypt(request.call, application, body.context, (body.ciphertext,))
+        return answer(d.Plaintext(plaintext))
 
     async def encrypt_batch(self, request: Request) -> Response:
         body = self._encrypt_batch_body(request.body)
-        return answer(d.Ciphertexts(await self._encrypt(request, body.application, body.context, body.plaintexts)))
+        return answer(d.Ciphertexts(await self._encrypt(request.call, body.application, body.context, body.plaintexts)))
 
     async def decrypt_batch(self, request: Request) -> Response:
         body = self._decrypt_batch_body(request.body)
-        application = await self._application(body.application)
+        application = self._authority.known(body.application) or await self._authority.find(body.application)
         return answer(d.Plaintexts(self._encryption.decrypt(request.call, application, body.context, body.ciphertexts)))
 
     async def list_applications(self, request: Request) -> Response:
