@@ -113,7 +113,7 @@ def main() -> None:
     started = time.monotonic()
     with Step(f"Boot the test hosts {', '.join(host['name'] for host in spec)}"):
         boot(name, spec)
-    environment = Environment(name, PROJECT / "inventories" / kind / "groups.yml")
+    environment = Environment(name, PROJECT / "inventories" / kind / "groups.yml", say_tasks=True)
     for host in spec:
         environment.ssh(host["name"], "install -d /usr/local/lib")
         environment.ssh(host["name"], "cat > /usr/local/lib/ask.py", stdin=(PROJECT / "molecule/shared/ask.py").read_bytes())

@@ -73,8 +73,9 @@ class Run:
 class Environment:
     """One environment of test hosts, and the inventory that its playbooks use."""
 
-    def __init__(self, name: str, inventory: Path) -> None:
+    def __init__(self, name: str, inventory: Path, *, say_tasks: bool = False) -> None:
         self.name = name
+        self._say_tasks = say_tasks
         self._runs = 0
         self.state = Path(os.environ.get("HOLDFAST_TESTHOSTS_STATE", "/var/lib/holdfast-testhosts")) / name
         self.inventories = [inventory, PROJECT / "tests" / "hosts" / "inventory" / "hosts.yml", self.state / "inventory.yml"]
@@ -117,7 +118,7 @@ class Environment:
             )
 
     def playbook(self, name: str, *arguments: str) -> Run:
-        """Run a playbook of the collection, such as `holdfast.sso.site`, to its end; says each task as it begins."""
+        """Run a playbook of the collection, such as `holdfast.sso.site`, to its end; says each task as it begins, if wanted."""
         log = self.new_log(name)
         say(f"ansible-playbook {Path(name).name} {' '.join(arguments)}")
         started, began = time.time(), time.monotonic()
@@ -126,7 +127,7 @@ class Environment:
             with log.open(encoding="utf-8") as words:
                 while process.poll() is None:
                     for line in words:
-                        if task := re.match(r"TASK \[(?:.* : )?(.*)\]", line):
+                        if self._say_tasks and (task := re.match(r"TASK \[(?:.* : )?(.*)\]", line)):
                             sys.stderr.write(f"{time.strftime('%H:%M:%S')}   {task[1]}\n")
                     time.sleep(0.2)  # between two looks at what it wrote
         except BaseException:
