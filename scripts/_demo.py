@@ -125,7 +125,7 @@ def main() -> None:
     last = spec[-1]["name"]
     title("Look around")
     print(f"    scripts/testhosts shell {name} {last}            a shell; try `ssoctl status`, `journalctl -u ssod`")
-    print(f"    scripts/testhosts list                       the hosts; off, on, cut and join one as you like")
+    print("    scripts/testhosts list                       the hosts; off, on, cut and join one as you like")
     print("    scripts/demo remove                          take everything away again")
 
 
