@@ -460,7 +460,8 @@ class MasterRoutes:
     async def keyring(self, request: Request) -> Response:
         name = await self._enrolled(request)
         try:
-            wait = min(max(float(request.query.get("wait", "0")), 0.0), LONGEST_WAIT)
+            # In this order: of NaN and 0, the larger is then 0, and a wait always ends.
+            wait = min(max(0.0, float(request.query.get("wait", "0"))), LONGEST_WAIT)
         except ValueError:
             raise Malformed("wait is a number of seconds") from None
         named = request.header(b"if-none-match")
