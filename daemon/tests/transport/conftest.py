@@ -1,0 +1,83 @@
+"""One ssod for all tests of the edge, which none of them may change; callers of every kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+from edge import CANARY, Files
+from pki import Authority
+from postgres import SUPERUSER, Postgres
+from servers import Fleet, Server
+
+from ssod.storage.migrations import migrate
+
+
+@pytest.fixture(scope="module")
+def edge_fleet(tmp_path_factory: pytest.TempPathFactory, authority: Authority, postgres: Postgres) -> Iterator[Fleet]:
+    """The master `m1` on PostgreSQL, whose administrators are the tests' own group and `certificate:admin`."""
+    root = tmp_path_factory.mktemp("edge")
+    url = postgres.url()
+    migrate(url)
+    fleet = Fleet(root, authority, url)
+    fleet.add("m1", administrators=["certificate:admin"])
+    try:
+        fleet.make_ready()
+        m1 = fleet["m1"]
+        m1.ok("PUT", "/v1/applications/app", {"fields": [{"name": "host"}], "users": ["certificate:job"]})
+        m1.ok("PUT", "/v1/applications/app/config/in", {"properties": {"host": "h"}})
+        yield fleet
+    finally:
+        fleet.stop()
+
+
+@pytest.fixture
+def m1(edge_fleet: Fleet) -> Server:
+    return edge_fleet["m1"]
+
+
+@pytest.fixture(scope="module")
+def issued(edge_fleet: Fleet) -> Callable[..., Files]:
+    """A certificate of the environment's CA for a name."""
+    known: dict[str, Files] = {}
+
+    def issue(name: str) -> Files:
+        if name not in known:
+            directory = edge_fleet.root / f"files-of-{name}"
+            directory.mkdir()
+            known[name] = edge_fleet.authority.issue(directory, name)
+        return known[name]
+
+    return issue
+
+
+@pytest.fixture(params=["unix", "tls"])
+def face(request: pytest.FixtureRequest, issued: Callable[..., Files]) -> Files | None:
+    """What an SSO administrator shows at either face: nothing at the socket, a certificate over TLS."""
+    return issued("admin") if request.param == "tls" else None
+
+
+def rows(server: Fleet, postgres: Postgres) -> dict[str, list[str]]:
+    """Everything in the database but what the server writes of itself at any time."""
+    name = server.url.partition("@/")[2].partition("?")[0]
+    with psycopg.connect(host=str(postgres.directory), dbname=name, user=SUPERUSER) as connection:
+        found = {}
+        for (table,) in connection.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+        ).fetchall():
+            query = f"SELECT to_jsonb(t) - '{{last_seen,confirmed_at,confirmed_epoch}}'::text[] FROM \"{table}\" t"  # noqa: S608
+            found[table] = sorted(str(row) for row in connection.execute(query).fetchall())  # type: ignore[call-overload]
+        return found
+
+
+@pytest.fixture
+def without_a_trace(edge_fleet: Fleet, postgres: Postgres) -> Iterator[None]:
+    """Fails a test after which the database is another, or a canary is in the log or the audit log."""
+    before = rows(edge_fleet, postgres)
+    m1 = edge_fleet["m1"]
+    read = {file: file.stat().st_size for file in (m1.log, m1.audit)}
+    yield
+    assert rows(edge_fleet, postgres) == before
+    for file, size in read.items():
+        assert CANARY.encode() not in file.read_bytes()[size:]

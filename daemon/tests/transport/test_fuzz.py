@@ -1,0 +1,183 @@
+"""The API's edge under anything at all: every route, any bytes, any JSON. It refuses or serves; it never makes a mistake."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import signal
+from collections.abc import Iterator
+from http.client import HTTPConnection, RemoteDisconnected
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pki import Authority
+from postgres import Postgres
+from servers import Fleet, Server
+
+from ssod.storage.migrations import migrate
+
+API = Path(__file__).parents[3] / "docs" / "api.md"
+PROBLEMS = set(re.findall(r"[a-z]+(?:-[a-z]+)+|forbidden", API.read_text().split("## Errors")[1].split("## Any caller")[0]))
+
+# Each path of docs/api.md with a body that is right. What would take the mastership or derive a passphrase is not right here.
+ROUTES: list[tuple[str, str, Any]] = [
+    ("GET", "/v1/health", None),
+    ("GET", "/v1/status", None),
+    ("GET", "/metrics", None),
+    ("GET", "/v1/master", None),
+    ("POST", "/v1/encrypt", {"application": "app", "context": "c", "plaintext": "aGVsbG8="}),
+    ("POST", "/v1/decrypt", {"application": "app", "context": "c", "ciphertext": "hf1.AUPT743p4gdpJf2N"}),
+    ("POST", "/v1/encrypt-batch", {"application": "app", "context": "c", "plaintexts": ["aGVsbG8=", ""]}),
+    ("POST", "/v1/decrypt-batch", {"application": "app", "context": "c", "ciphertexts": ["hf1.AUPT743p4gdpJf2N"]}),
+    ("GET", "/v1/applications", None),
+    ("GET", "/v1/applications/app", None),
+    ("PUT", "/v1/applications/other", {"description": "", "contact": "", "enabled": True, "users": [], "fields": [{"name": "a"}]}),
+    ("DELETE", "/v1/applications/other", None),
+    ("GET", "/v1/applications/app/config", None),
+    ("GET", "/v1/applications/app/config/in?reveal=true", None),
+    ("PUT", "/v1/applications/app/config/in?dry_run=false", {"properties": {"host": "h"}, "if_version": 1}),
+    ("DELETE", "/v1/applications/app/config/in?dry_run=true", None),
+    ("GET", "/v1/secret", None),
+    ("POST", "/v1/secret/generate", {}),
+    ("POST", "/v1/secret/backup", {"recipients": [], "reminder": "r", "passphrase": "short"}),
+    ("POST", "/v1/secret/backup/verify", {"backup": "", "place": "p", "identity": "x", "record": False}),
+    ("POST", "/v1/secret/restore", {"backup": "", "identity": "x", "dry_run": True}),
+    ("POST", "/v1/secret/distribute", {"servers": ["s"], "timeout": 1}),
+    ("POST", "/v1/master/activate", {"expected_epoch": 1, "dry_run": True}),
+    ("POST", "/v1/master/deactivate", {"dry_run": True}),
+    ("GET", "/v1/servers", None),
+    ("PUT", "/v1/servers/s9", {"address": "127.0.0.1:1", "may_become_master": False}),
+    ("DELETE", "/v1/servers/s9", None),
+    ("POST", "/v1/selftest", {}),
+    ("POST", "/v1/refresh", {}),
+    ("GET", "/v1/peer/keyring?wait=0", None),
+    ("POST", "/v1/peer/notice", {"master": "m1", "epoch": 1}),
+]
+
+texts = st.text(max_size=10)
+leaves = st.none() | st.booleans() | st.integers() | st.floats() | texts
+anything = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=6)
+segments = st.sampled_from(["app", "in", "%00", "%ff", "..", "", "%2f", "a%20b", "x" * 300, "%F0%9F%97%9D"])
+# A passphrase that is long enough is derived for seconds, and a mastership that is given away ends the other examples.
+KEPT = {"passphrase", "dry_run"}
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory, authority: Authority, postgres: Postgres) -> Iterator[Server]:
+    root = tmp_path_factory.mktemp("fuzz")
+    url = postgres.url()
+    migrate(url)
+    fleet = Fleet(root, authority, url)
+    fleet.add("m1")
+    try:
+        fleet.make_ready()
+        yield fleet["m1"]
+        assert fleet["m1"].stop(signal.SIGTERM) == 0
+        assert "a request ended in a defect" not in fleet["m1"].log.read_text()
+        assert "a loop failed" not in fleet["m1"].log.read_text()
+    finally:
+        fleet.stop()
+
+
+@pytest.fixture(scope="module")
+def connections(fuzzed: Server) -> Iterator[list[HTTPConnection]]:
+    """One at each face, kept open: as an administrator, and as an enrolled server."""
+    opened = [fuzzed.connection(), fuzzed.connection(fuzzed.files)]
+    yield opened
+    for connection in opened:
+        connection.close()
+
+
+def ask(connection: HTTPConnection, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> None:
+    """Fails for everything but a served request, or one refused with a problem that docs/api.md names."""
+    try:
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+    except (RemoteDisconnected, ConnectionError):
+        connection.close()
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+    content = response.read()
+    if response.getheader("Connection") == "close":
+        connection.close()
+    assert response.status != 500, content
+    assert response.status in {200, 304} or 400 <= response.status <= 503, content
+    if response.status >= 400 and not path.startswith("/v1/health"):
+        if content == b"Invalid HTTP request received.":
+            return  # the parser's word on what is no HTTP
+        document = json.loads(content)
+        name = document["type"].removeprefix("urn:holdfast:problem:")
+        assert name in PROBLEMS, document
+        assert document["status"] == response.status
+
+
+def test_the_routes_are_those_of_the_documentation() -> None:
+    """Every path of docs/api.md is asked here."""
+    documented = set(re.findall(r"`(GET|PUT|POST|DELETE) (/[^`?\[ ]*)", API.read_text()))
+    asked = set()
+    for method, path, _ in ROUTES:
+        name = re.sub(r"(applications|config|servers)/[a-z0-9]+", r"\1/*", path.partition("?")[0])
+        asked.add((method, name))
+    assert asked == {(method, re.sub(r"/[A-Z]\b", "/*", path)) for method, path in documented}
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_any_change_of_a_right_request_is_served_or_refused(connections: list[HTTPConnection], data: st.DataObject) -> None:
+    """One part of the body is anything, or one is left out, or one is added."""
+    method, path, right = data.draw(st.sampled_from([route for route in ROUTES if route[2] is not None]))
+    body = copy.deepcopy(right)
+    names = sorted(body.keys() - KEPT)
+    if names:
+        name = data.draw(st.sampled_from(names))
+        how = data.draw(st.sampled_from(["replace", "remove", "add"]))
+        if how == "replace":
+            body[name] = data.draw(anything)
+        elif how == "remove":
+            del body[name]
+        else:
+            body[data.draw(texts)] = data.draw(anything)
+    else:
+        body = data.draw(st.just({}) | st.dictionaries(texts, anything, min_size=1, max_size=2))
+    for connection in connections:
+        ask(connection, method, path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+
+
+@settings(max_examples=150)
+@given(st.sampled_from(ROUTES), st.binary(max_size=60) | anything.map(lambda value: json.dumps(value).encode()), st.booleans())
+def test_any_body_is_served_or_refused(
+    connections: list[HTTPConnection], route: tuple[str, str, Any], body: bytes, typed: bool
+) -> None:
+    """Random bytes and random JSON to every route, with and without a content type."""
+    method, path, _ = route
+    if path in {"/v1/master/deactivate", "/v1/secret/backup"} and body.startswith(b"{"):
+        return
+    for connection in connections:
+        ask(connection, method, path, body, {"Content-Type": "application/json"} if typed else {})
+
+
+@settings(max_examples=150)
+@given(
+    st.sampled_from(["GET", "PUT", "POST", "DELETE", "PATCH", "HEAD"]),
+    st.sampled_from(["applications", "servers", "secret", "peer", ""]),
+    st.lists(segments | st.just("config"), max_size=4),
+    st.sampled_from(["", "?", "?reveal=true", "?dry_run=1", "?wait=-1", "?a=b&a=c", "?%ff=1", "?=", "?reveal=%00"]),
+)
+def test_any_path_is_served_or_refused(
+    connections: list[HTTPConnection], method: str, first: str, rest: list[str], query: str
+) -> None:
+    """Escapes, empty and endless names, and queries that are none."""
+    if method == "HEAD" or (method, first, *rest[:1]) == ("DELETE", "applications", "app"):
+        return
+    for connection in connections:
+        ask(connection, method, "/".join(["/v1", first, *rest]) + query, None, {})
+
+
+def test_it_still_works_after_all_of_that(fuzzed: Server) -> None:
+    """The server is the master still, encrypts and decrypts."""
+    assert fuzzed.status()["mastership"] == "active"
+    assert fuzzed.decrypt(fuzzed.encrypt(b"value")) == b"value"
