@@ -7,6 +7,7 @@ by root to the host key (and the TPM, where there is one) and given to the servi
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -73,10 +74,13 @@ class SealedCopy:
         self._path = path
         self._cipher = Xaes256Gcm(key.reveal())
         self._random = random
+        self._one_at_a_time = threading.Lock()
 
     def write(self, keyring: Keyring) -> None:
-        nonce = self._random(NONCE_BYTES)
-        write_atomically(self._path, MAGIC + nonce + self._cipher.seal(nonce, keyring.document(), MAGIC))
+        # A refresh and an activation may both seal: on threads of their own, by one cipher, through one temporary file.
+        with self._one_at_a_time:
+            nonce = self._random(NONCE_BYTES)
+            write_atomically(self._path, MAGIC + nonce + self._cipher.seal(nonce, keyring.document(), MAGIC))
 
     def read(self) -> Keyring | None:
         """None when there is no sealed copy. Raises SealBroken when there is one that does not open."""
