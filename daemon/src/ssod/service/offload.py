@@ -17,17 +17,18 @@ LIMIT_SECONDS = 12.0
 
 
 class Offload:
-    def __init__(self, threads: int = 4) -> None:
+    def __init__(self, threads: int = 4, limit: float = LIMIT_SECONDS) -> None:
+        self._limit = limit
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ssod-blocking")
 
     async def __call__(self, function: Callable[..., T], *arguments: object, **named: object) -> T:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(LIMIT_SECONDS):
+            async with asyncio.timeout(self._limit):
                 return await loop.run_in_executor(self._pool, partial(function, *arguments, **named))
         except TimeoutError:
             raise DatabaseUnavailable(
-                f"the SSO database has not answered for {LIMIT_SECONDS:.0f} s", next_step="look at the database host"
+                f"the SSO database has not answered for {self._limit:g} s", next_step="look at the database host"
             ) from None
 
     def close(self) -> None:
