@@ -1,0 +1,186 @@
+"""Servers of one environment in one event loop: everything of ssod but its sockets, its clock and its chance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from keys import counting
+from sqlalchemy import Connection
+
+from ssod.core.access import Caller, Grants
+from ssod.core.keyring import Keyring
+from ssod.core.secretbytes import SecretBytes
+from ssod.core.states import Announce, Instant, State
+from ssod.errors import AuditUnavailable, DatabaseUnavailable, SsodError
+from ssod.seal import SealedCopy
+from ssod.service.authority import Authority
+from ssod.service.encryption import Encryption
+from ssod.service.mastership import MastershipService
+from ssod.service.membership import Membership
+from ssod.service.node import Node
+from ssod.service.offload import Offload
+from ssod.service.ports import Call, Fetched, Noticed, PeerFailed
+from ssod.service.secret import Secret
+from ssod.storage.applications import ApplicationRepository
+from ssod.storage.engine import connect
+from ssod.storage.migrations import migrate
+from ssod.storage.records import Application, BackupRecord, ServerRecord
+from ssod.storage.repository import Database, EnvironmentRepository, ServerRepository
+
+ADMIN = Call(Caller("user:admin", frozenset({"group:admins"})), "t-1")
+NOBODY = Call(Caller("user:nobody", frozenset()), "t-2")
+APP = Application("app", "", "", True, (), (), (), 0)
+BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+class FakeClock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now(self) -> Instant:
+        return Instant(self.seconds, BEGAN + timedelta(seconds=self.seconds))
+
+
+class FakeAudit:
+    """Keeps its lines, or has no space left."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, str, str]] = []
+        self.full = False
+
+    def record(self, call: Call, act: str, subject: str, key_id: str = "", outcome: str = "allowed") -> None:
+        if self.full:
+            raise AuditUnavailable("no space left")
+        self.lines.append((call.caller.name, act, subject, outcome))
+
+
+class SwitchedDatabase(Database):
+    """A database whose cable can be pulled."""
+
+    lost = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        if self.lost:
+            raise DatabaseUnavailable("the cable is pulled")
+        with super().transaction() as connection:
+            yield connection
+
+
+class Network:
+    """Calls between hosts by name; some are cut off. `answer` stands in for what a master says."""
+
+    def __init__(self) -> None:
+        self.hosts: dict[str, Host] = {}
+        self.cut: set[str] = set()
+        self.fetches: list[str] = []
+        self.answer: Fetched | None = None
+
+    async def fetch(self, master: ServerRecord, etag: str | None, wait: float) -> Fetched:
+        self.fetches.append(master.name)
+        if master.name in self.cut:
+            raise PeerFailed(f"no answer from {master.name}")
+        if self.answer is not None:
+            return self.answer
+        try:
+            epoch, _, document = await self.hosts[master.name].mastership.keyring_for(ADMIN, "peer", etag, 0)
+        except SsodError as error:
+            raise PeerFailed(f"{master.name} answered {error.status}: {error.detail}") from None
+        return Fetched(epoch, Keyring.from_document(document) if document else None)
+
+    async def notify(self, server: ServerRecord, master: str, epoch: int, timeout: float) -> Noticed:
+        if server.name in self.cut:
+            return Noticed(server.name, False, False, None, None, 0.0, "no answer")
+        host = self.hosts[server.name]
+        await host.membership.refresh()
+        return Noticed(server.name, True, host.node.attached, host.node.key_id, host.node.state.epoch, 0.0, None)
+
+
+class Host:
+    """One server. `standby` keeps a sealed copy and may become the master."""
+
+    def __init__(self, world: World, name: str, *, standby: bool = True) -> None:
+        self.said: list[Announce] = []
+        self.warnings: list[str] = []
+        self.audit = FakeAudit()
+        self.certificate_problem: str | None = None
+        self.database = SwitchedDatabase(connect(world.url))
+        self.sealed = SealedCopy(world.root / f"{name}.sealed", SecretBytes(bytes(32)), counting(10_000))
+        self._offload = Offload()
+        state = State(name, 60, since=world.clock.now())
+        self.node = Node(state, world.clock, self.said.append, may_become_master=standby, encrypt_while_detached=False)
+        self.environment = EnvironmentRepository(self.database)
+        self.servers = ServerRepository(self.database)
+        self.membership = Membership(
+            self.node,
+            self.environment,
+            self.servers,
+            world.network,
+            self.sealed if standby else None,
+            self._offload,
+            self.warnings.append,
+        )
+        self.applications = ApplicationRepository(self.database)
+        self.authority = Authority(self.applications, self._offload, Grants(frozenset({"group:admins"}), frozenset()))
+        random = counting(len(world.network.hosts) * 1000)
+        self.encryption = Encryption(
+            self.node, self.authority, self.membership, self.audit, random, lambda _operation, _count: None
+        )
+        self.mastership = MastershipService(
+            self.node,
+            self.membership,
+            self.environment,
+            self.authority,
+            self.audit,
+            self._offload,
+            lambda: self.certificate_problem,
+        )
+        self.secret = Secret(self.node, self.membership, self.environment, self.authority, self.audit, self._offload, random)
+        world.network.hosts[name] = self
+
+    def close(self) -> None:
+        self._offload.close()
+        self.database.dispose()
+
+
+class World:
+    """A database, a network and a clock. Its servers are made by name; those that begin with s are plain ones."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.url = f"sqlite:///{root}/sso.db"
+        migrate(self.url)
+        self.clock = FakeClock()
+        self.network = Network()
+
+    async def servers(self, *names: str) -> list[Host]:
+        """Attached, with the first as the master of a secret that is backed up."""
+        hosts = [self.host(name) for name in names]
+        master = hosts[0]
+        for host in hosts:
+            master.servers.enrol(host.node.state.server, f"{host.node.state.server}:7443", host.node.may_become_master, BEGAN)
+        master.applications.put(APP, None)
+        await master.mastership.activate(ADMIN, None, dry_run=False)
+        await master.secret.generate(ADMIN)
+        assert master.node.keyring is not None
+        record = BackupRecord("a" * 64, master.node.keyring.current.id, BEGAN, "m1:/backup", "passphrase")
+        master.environment.record_backup(master.node.state.server, master.node.state.epoch, record)
+        for host in hosts:
+            await host.membership.refresh()
+            await host.authority.reload()
+        return hosts
+
+    def host(self, name: str) -> Host:
+        return Host(self, name, standby=not name.startswith("s"))
+
+    def close(self) -> None:
+        for host in self.network.hosts.values():
+            host.close()
