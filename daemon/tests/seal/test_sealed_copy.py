@@ -10,6 +10,7 @@ from at_once import at_once
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keys import counting, keyring_of
+
 from ssod.core.secretbytes import SecretBytes
 from ssod.errors import ConfigurationRefused
 from ssod.seal import MAGIC, SealBroken, SealedCopy, sealing_key_from_credential, sealing_key_from_file
