@@ -28,7 +28,7 @@ class FileAudit:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._encoder = msgspec.json.Encoder()
+        self._encode = msgspec.json.Encoder().encode
         self._descriptor = self._open()
 
     def _open(self) -> int:
@@ -41,7 +41,7 @@ class FileAudit:
 
     def record(self, call: Call, act: str, subject: str, key_id: str = "", outcome: str = "allowed") -> None:
         line = AuditLine(time.time_ns(), call.tracking_id, call.caller.name, act, subject, key_id, outcome)
-        content = self._encoder.encode(line) + b"\n"
+        content = self._encode(line) + b"\n"
         try:
             written = os.write(self._descriptor, content)
         except OSError as error:

@@ -188,7 +188,7 @@ class App:
         query = self._query(scope["query_string"]) if scope["query_string"] else {}
         request = Request(Call(caller, tracking_id), scope["peer"], path, query, headers, body)
         outcome = route.handler(request)
-        if type(outcome) is Response:
+        if isinstance(outcome, Response):
             return outcome
         if route.alone:
             return await _unless_disconnected(outcome, receive)
