@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from ssod.core.states import CONFIRMATION_WINDOW, Deactivated, Mastership, must_wait
+from ssod.core.states import CONFIRMATION_WINDOW, Deactivated, Mastership
 from ssod.errors import ActivationRefused, DatabaseUnavailable, MastershipUnconfirmed, StaleEpoch
 from ssod.service.authority import Authority
 from ssod.service.membership import Membership
@@ -21,7 +21,7 @@ from ssod.storage.repository import EnvironmentRepository
 PATIENCE = 1.0
 
 # Between two looks of a new master at a database that does not let it begin yet (seconds).
-RETRY = 0.1
+RETRY = 0.15
 
 
 class MastershipService:
@@ -73,14 +73,16 @@ class MastershipService:
                 backed_up = environment.backup is not None
                 await self._membership.adopt(node.keyring.at(epoch).with_backup(backed_up))
             await self._succeed(environment.master)
-            noticed = await tell(node, self._membership, sorted(self._membership.enrolled), PATIENCE)
+            # The earlier master has been told already, if it can be: nobody waits for a dead one.
+            others = sorted(self._membership.enrolled.keys() - {environment.master})
+            noticed = await tell(node, self._membership, others, PATIENCE)
             await self._membership.report()
             return True, noticed
 
     async def _succeed(self, earlier: str | None) -> None:
         """Begins to act: at once when the earlier master has stepped down, else when its confirmation is too old to act on."""
-        if earlier is not None and earlier != self._node.state.server:
-            await tell(self._node, self._membership, [earlier], PATIENCE)
+        if earlier is not None:
+            await tell(self._node, self._membership, [earlier], 0.0)
         deadline = self._node.clock.monotonic() + CONFIRMATION_WINDOW + PATIENCE
         while True:
             environment = await self._membership.observe()
@@ -94,8 +96,7 @@ class MastershipService:
                     f"the database names {self._node.state.server} as master, and it cannot act yet: {self._node.state.reason}",
                     next_step="it begins by itself as soon as it can; see `ssoctl status`",
                 )
-            wait = must_wait(environment.earlier_master_confirmed) if environment else RETRY
-            await asyncio.sleep(min(max(wait, RETRY), left))
+            await asyncio.sleep(min(RETRY, left))  # the earlier one may step down at any moment
 
     async def _failed_conditions(self, environment: Environment | None) -> list[str]:
         node = self._node

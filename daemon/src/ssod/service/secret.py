@@ -219,7 +219,7 @@ async def tell(node: Node, membership: Membership, names: list[str], patience: f
     if asked:
         await asyncio.wait(asked.values(), timeout=patience)
     membership.keep(asked.values())
-    silent = f"no answer within {patience:g} s"
+    silent = f"told; no answer within {patience:g} s"
     return [
         own
         if name == node.state.server
