@@ -21,6 +21,7 @@ from ssod.transport import tls
 from ssod.transport.peers import HttpPeers
 
 REFRESH_SECONDS = 60.0
+_uniform = random.SystemRandom().uniform
 
 
 def _master(name: str, address: str) -> ServerRecord:
@@ -35,22 +36,24 @@ def _held(fetched: Fetched) -> str:
 
 async def follow(peers: HttpPeers, master: ServerRecord, etag: str) -> None:
     # The first wait is cut anywhere, so that the fifty come as evenly as fifty servers that were started one by one.
-    wait = random.uniform(0, REFRESH_SECONDS)
+    wait = _uniform(0, REFRESH_SECONDS)
     while True:
         fetched = await peers.fetch(master, etag, wait)
         if fetched.keyring is not None:
             etag = fetched.keyring.etag
-        wait = REFRESH_SECONDS * random.uniform(0.9, 1.1)
+        wait = REFRESH_SECONDS * _uniform(0.9, 1.1)
+
+
+def _clients(directory: Path) -> list[HttpPeers]:
+    ca = str(directory / "ca.pem")
+    files = [TlsConfig(str(each), str(each.with_suffix(".key")), ca) for each in sorted(directory.glob("more*.pem"))]
+    return [HttpPeers(partial(tls.client_context, each)) for each in files]
 
 
 async def live(directory: Path, name: str, address: str, attached: Path) -> None:
     master = _master(name, address)
-    clients = []
-    for certificate in sorted(directory.glob("more*.pem")):
-        files = TlsConfig(certificate=str(certificate), key=str(certificate.with_suffix(".key")), ca=str(directory / "ca.pem"))
-        peers = HttpPeers(partial(tls.client_context, files))
-        clients.append((peers, _held(await peers.fetch(master, None, 0))))
-    attached.touch()
+    clients = [(peers, _held(await peers.fetch(master, None, 0))) for peers in _clients(directory)]
+    await asyncio.to_thread(attached.touch)
     await asyncio.gather(*(follow(peers, master, etag) for peers, etag in clients))
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from processes import running
-from servers import UnixConnection, wait_for
+from processes import SERVER_CPU, running
+from servers import UnixConnection, free_port, wait_for
 
 VERSION = "2.7.2"
 # The lock of what is fetched, so that the peer is the same one everywhere.
@@ -50,20 +50,35 @@ class OpenBao:
 
 @contextlib.contextmanager
 def started(cache: Path, root: Path) -> Iterator[OpenBao]:
-    """Unsealed, with the transit engine and one key (aes256-gcm96, its default). No audit device, no TLS, on every CPU."""
+    """Unsealed, with raft storage, the transit engine and one key (aes256-gcm96, its default). No audit device; on one CPU, as ssod is."""
     binary, socket, config = fetch(cache), root / "bao.sock", root / "bao.hcl"
+    port, cluster_port = free_port(), free_port()
+    (root / "bao").mkdir()
     config.write_text(
         f"""
-storage "inmem" {{}}
+storage "raft" {{
+  path = "{root}/bao"
+  node_id = "bao"
+}}
+# Raft wants an address for other nodes, and takes it from a listener on TCP; nothing is asked there.
+listener "tcp" {{
+  address = "127.0.0.1:{port}"
+  cluster_address = "127.0.0.1:{cluster_port}"
+  tls_disable = true
+}}
 listener "unix" {{
   address = "{socket}"
   # Its default refuses a batch of 1,000.
   max_request_json_strings = 10000
 }}
+api_addr = "http://127.0.0.1:{port}"
+cluster_addr = "https://127.0.0.1:{cluster_port}"
 """
     )
     log = root / "bao.log"
-    with log.open("wb") as output, running([str(binary), "server", f"-config={config}"], stdout=output, stderr=output) as process:
+    # Pinned from its start, because Go counts its CPUs then.
+    command = ["taskset", "-c", str(SERVER_CPU), str(binary), "server", f"-config={config}"]
+    with log.open("wb") as output, running(command, stdout=output, stderr=output) as process:
 
         def up() -> bool:
             assert process.poll() is None, log.read_text()
@@ -85,4 +100,3 @@ def _active(bao: OpenBao) -> bool:
     except AssertionError:
         return False
     return True
-

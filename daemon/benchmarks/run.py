@@ -122,8 +122,10 @@ class Loads:
     def one(self, act: str) -> list[Figure]:
         empty = Target("empty", *self._empty, "/empty", self._bodies.ours[act])
         runs = in_turn([empty, self._ssod(act), self._openbao(act)], self._plan.rounds, self._plan.seconds)
-        rate, p99, cpu = ({name: [getattr(run, what) for run in of] for name, of in runs.items()} for what in ("rate", "p99", "cpu"))
+        rate = {name: [run.rate for run in of] for name, of in runs.items()}
         p50 = {name: [run.p50 for run in of] for name, of in runs.items()}
+        p99 = {name: [run.p99 for run in of] for name, of in runs.items()}
+        cpu = {name: [run.cpu for run in of] for name, of in runs.items()}
         return [
             against(f"{act}, {VALUE_BYTES} bytes", "requests/s", rate["ssod"], "empty", rate["empty"], Limit(at_least=0.6)),
             against("", "requests/s", rate["ssod"], "OpenBao", rate["openbao"], Limit(at_least=5)),
