@@ -89,13 +89,12 @@ class Watch:
 
     def _of_host(self, host: str) -> list[tuple[str, bytes]]:
         """Journal and logs, and every file that a daemon may write in the clear; the sealed and encrypted ones as well."""
-        ssh = self._environment.ssh
-        places = [(f"journal of {host}", ssh(host, "journalctl --no-pager -o export").encode("utf-8", "surrogateescape"))]
+        ssh, ssh_bytes = self._environment.ssh, self._environment.ssh_bytes
+        places = [(f"journal of {host}", ssh_bytes(host, "journalctl --no-pager -o export"))]
         listed = ssh(host, "find /var/log /var/lib/ssod /etc/ssod /var/backups /var/lib/systemd/coredump /run/ssod /tmp /var/tmp "
                            "-type f -size -20M 2>/dev/null; find / -xdev -name 'core*' -type f -size -20M -path '*/tmp/*' 2>/dev/null").split("\n")  # fmt: skip
         for path in filter(None, listed):
             if path.endswith("/probe.jsonl") or path.startswith("/var/log/journal"):
                 continue
-            content = ssh(host, f"base64 -w0 '{path}' 2>/dev/null || true")
-            places.append((f"{host}:{path}", base64.b64decode(content)))
+            places.append((f"{host}:{path}", ssh_bytes(host, f"cat '{path}' 2>/dev/null || true")))
         return places

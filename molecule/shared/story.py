@@ -153,6 +153,10 @@ class Environment:
 
     def ssh(self, host: str, command: str, *, check: bool = True, stdin: bytes | None = None) -> str:
         """Run a shell line on a host, as root; return what it printed."""
+        return self.ssh_bytes(host, command, check=check, stdin=stdin).decode()
+
+    def ssh_bytes(self, host: str, command: str, *, check: bool = True, stdin: bytes | None = None) -> bytes:
+        """As `ssh`, for what is no text."""
         variables = self.variables[host]
         ssh = ["ssh", "-F", "/dev/null", "-i", variables["ansible_ssh_private_key_file"], "-o", "ConnectTimeout=5"]
         ssh += shlex.split(variables["ansible_ssh_common_args"])
@@ -161,7 +165,7 @@ class Environment:
         )
         if check and done.returncode != 0:
             raise PromiseBroken(f"on {host}: {command}: {done.stderr.decode()}{done.stdout.decode()}")
-        return done.stdout.decode()
+        return done.stdout
 
     def ask(self, host: str, method: str, path: str, body: object = None, *, user: str = "root") -> tuple[int, Any]:
         """Ask a host's ssod over its unix socket as a Unix user: (status, document)."""
