@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,19 +12,39 @@ from servers import Fleet
 
 from ssod.storage.migrations import migrate
 
+Make = Callable[..., Fleet]
+
+
+@contextmanager
+def fleets(directory: Callable[[], Path], authority: Authority) -> Iterator[Make]:
+    made: list[Fleet] = []
+
+    def ready(*names: str, url: str | None = None) -> Fleet:
+        root = directory()
+        url = url or f"sqlite:///{root}/sso.db"
+        migrate(url)
+        fleet = Fleet(root, authority, url)
+        made.append(fleet)
+        fleet.add(*names)
+        fleet.make_ready()
+        return fleet
+
+    try:
+        yield ready
+    finally:
+        for fleet in made:
+            fleet.stop()
+
 
 @pytest.fixture
-def fleet(tmp_path: Path, authority: Authority) -> Iterator[Callable[..., Fleet]]:
+def fleet(tmp_path: Path, authority: Authority) -> Iterator[Make]:
     """Starts servers of these names, ready to encrypt; on SQLite, or on the database of a URL."""
-    with ExitStack() as stack:
+    with fleets(lambda: tmp_path, authority) as make:
+        yield make
 
-        def ready(*names: str, url: str | None = None) -> Fleet:
-            url = url or f"sqlite:///{tmp_path}/sso.db"
-            migrate(url)
-            made = Fleet(tmp_path, authority, url)
-            stack.callback(made.stop)
-            made.add(*names)
-            made.make_ready()
-            return made
 
-        yield ready
+@pytest.fixture(scope="module")
+def shared_fleet(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Make]:
+    """As `fleet`, for all tests of a file: each leaves the servers as it found them."""
+    with fleets(lambda: tmp_path_factory.mktemp("fleet"), authority) as make:
+        yield make

@@ -29,10 +29,10 @@ NEEDING: list[tuple[str, str, Any]] = [
 ]
 
 
-@pytest.fixture
-def ready(fleet: Callable[..., Fleet], postgres: Postgres) -> Fleet:
+@pytest.fixture(scope="module")
+def ready(shared_fleet: Callable[..., Fleet], postgres: Postgres) -> Fleet:
     """m1 and s1; s1 has read the configuration `read`, and not `unread`."""
-    made = fleet("m1", "s1", url=postgres.url())
+    made = shared_fleet("m1", "s1", url=postgres.url())
     for name in ("read", "unread"):
         made["m1"].ok("PUT", f"/v1/applications/app/config/{name}", {"properties": {"host": name, "password": "p"}})
     for server in made.servers:

@@ -15,8 +15,15 @@ from servers import Fleet, Server
 from waiting import wait_for
 
 
+@pytest.fixture(scope="module")
+def lasting(shared_fleet: Callable[..., Fleet]) -> Server:
+    """A server that its tests leave as it was."""
+    return shared_fleet("m1").servers[0]
+
+
 @pytest.fixture
 def server(fleet: Callable[..., Fleet]) -> Server:
+    """A server that its test may stop."""
     return fleet("m1").servers[0]
 
 
@@ -61,16 +68,16 @@ def served_certificate(server: Server) -> int:
         connection.close()
 
 
-def test_a_reload_swaps_the_certificates_and_fails_no_request(server: Server, tmp_path: Path) -> None:
+def test_a_reload_swaps_the_certificates_and_fails_no_request(lasting: Server, tmp_path: Path) -> None:
     """Requests on both faces go on through many reloads, and new connections meet the new certificate."""
     old = tmp_path / "old"
     old.mkdir()
-    shown = server.authority.issue(old, server.name)
-    ciphertext = server.encrypt(b"value")
-    kept = server.connection()
+    shown = lasting.authority.issue(old, lasting.name)
+    ciphertext = lasting.encrypt(b"value")
+    kept = lasting.connection()
 
     def over_tls() -> bool:
-        return server.call("GET", "/v1/health", files=shown)[0] == 200
+        return lasting.call("GET", "/v1/health", files=shown)[0] == 200
 
     def over_one_unix_connection() -> bool:
         kept.request("GET", "/v1/health")
@@ -79,39 +86,42 @@ def test_a_reload_swaps_the_certificates_and_fails_no_request(server: Server, tm
 
     with Pressure(over_tls) as tls, Pressure(over_one_unix_connection) as unix:
         for turn in range(1, 5):
-            before = served_certificate(server)
-            server.authority.issue(server.root, server.name)
-            server.send(signal.SIGHUP)
-            wait_for(lambda turn=turn: server.log.read_text().count("event='reloaded'") == turn, "reloaded")
-            assert served_certificate(server) != before
+            before = served_certificate(lasting)
+            lasting.authority.issue(lasting.root, lasting.name)
+            lasting.send(signal.SIGHUP)
+            wait_for(lambda turn=turn: lasting.log.read_text().count("event='reloaded'") == turn, "reloaded")
+            assert served_certificate(lasting) != before
             asked = tls.asked + 2
             wait_for(lambda asked=asked: tls.asked > asked, "requests go on")
     kept.close()
     assert tls.failures == []
     assert unix.failures == []
     assert unix.asked > 10
-    assert server.decrypt(ciphertext) == b"value"
+    assert lasting.decrypt(ciphertext) == b"value"
 
 
-def test_a_reload_that_finds_a_mistake_changes_nothing(server: Server) -> None:
+def test_a_reload_that_finds_a_mistake_changes_nothing(lasting: Server) -> None:
     """A certificate that is no certificate is refused in the log, and the old one goes on being served."""
-    before = served_certificate(server)
-    right = server.files[0].read_bytes()
-    server.files[0].write_text("no certificate")
-    server.send(signal.SIGHUP)
-    wait_for(lambda: "the reload is refused and nothing was changed" in server.log.read_text(), "the refusal")
-    assert server.call("GET", "/v1/health")[0] == 200
-    server.files[0].write_bytes(right)
-    assert served_certificate(server) == before
+    before = served_certificate(lasting)
+    right = lasting.files[0].read_bytes()
+    lasting.files[0].write_text("no certificate")
+    lasting.send(signal.SIGHUP)
+    wait_for(lambda: "the reload is refused and nothing was changed" in lasting.log.read_text(), "the refusal")
+    assert lasting.call("GET", "/v1/health")[0] == 200
+    lasting.files[0].write_bytes(right)
+    assert served_certificate(lasting) == before
 
 
-def test_a_reload_reads_who_may_do_what(server: Server) -> None:
+def test_a_reload_reads_who_may_do_what(lasting: Server) -> None:
     """A grant that was taken away is gone without a restart."""
-    assert server.call("GET", "/v1/secret")[0] == 200
-    text = server.config.read_text()
-    server.config.write_text(text.replace("sso_administrators = [", 'sso_administrators = ["group:nobody-here"] #'))
-    server.send(signal.SIGHUP)
-    wait_for(lambda: server.call("GET", "/v1/secret")[0] == 403, "the grant is gone")
+    assert lasting.call("GET", "/v1/secret")[0] == 200
+    text = lasting.config.read_text()
+    lasting.config.write_text(text.replace("sso_administrators = [", 'sso_administrators = ["group:nobody-here"] #'))
+    lasting.send(signal.SIGHUP)
+    wait_for(lambda: lasting.call("GET", "/v1/secret")[0] == 403, "the grant is gone")
+    lasting.config.write_text(text)
+    lasting.send(signal.SIGHUP)
+    wait_for(lambda: lasting.call("GET", "/v1/secret")[0] == 200, "the grant is back")
 
 
 def test_a_stop_finishes_the_request_that_is_under_way(server: Server) -> None:
@@ -175,18 +185,3 @@ def test_a_configuration_with_mistakes_ends_the_start_with_all_of_them(stranger:
     assert stranger.process is not None
     assert stranger.process.wait(20) == 2
     assert "is refused" in stranger.log.read_text()
-
-
-def test_a_sealed_copy_that_was_altered_is_of_no_use_and_does_no_harm(fleet: Callable[..., Fleet]) -> None:
-    """The standby says so, fetches the keyring from the master, and seals a good copy again."""
-    ready = fleet("m1", "m2")
-    m2 = ready["m2"]
-    m2.stop()
-    content = bytearray(m2.sealed.read_bytes())
-    content[-1] ^= 1
-    m2.sealed.write_bytes(content)
-    m2.start()
-    wait_for(lambda: m2.status()["can_encrypt"], "m2 has the keyring from m1")
-    assert "the sealed copy of the keyring is of no use" in m2.log.read_text()
-    assert m2.sealed.read_bytes() != bytes(content)
-    assert m2.sealed.stat().st_mode & 0o777 == 0o600

@@ -34,7 +34,7 @@ def test_a_fleet_goes_on_without_its_master_and_encrypts_again_under_another(fle
 
     answer = m2.ok("POST", "/v1/master/activate", {"expected_epoch": 1})
     assert (answer["changed"], answer["master"], answer["epoch"]) == (True, "m2", 2)
-    assert {each["name"]: each["attached"] for each in answer["servers"]} == {"m1": False, "m2": True, "s1": True}
+    assert {each["name"]: each["attached"] for each in answer["servers"]} == {"m2": True, "s1": True}
     for server in (m2, s1):
         assert server.decrypt(server.encrypt(b"new")) == b"new"
         assert (server.status()["master"], server.status()["epoch"]) == ("m2", 2)
@@ -58,7 +58,6 @@ def test_a_frozen_master_claims_nothing_when_it_wakes_after_another_was_activate
     # It returns when m1's confirmation is too old for m1 to act on, should it wake.
     answer = m2.ok("POST", "/v1/master/activate", {})
     assert answer["changed"]
-    assert not next(each for each in answer["servers"] if each["name"] == "m1")["reachable"]
     assert m2.decrypt(ciphertext) == b"value"
     # Written while it sleeps: these are the first things that it reads when it wakes.
     questions = [m1.connection() for _ in range(3)]
@@ -103,18 +102,8 @@ def test_servers_that_restart_while_the_master_is_lost(fleet: Callable[..., Flee
     assert "cannot encrypt or decrypt" in health["sentence"]
 
     m1.start()
+    # A request that finds its server detached asks the master once: service returns with it, and not at the next minute.
+    for server in (m2, s1):
+        wait_for(lambda server=server: server.call("POST", "/v1/encrypt", EMPTY)[0] == 200, f"{server.name} encrypts again", 2.0)
     assert m1.status()["mastership"] == "active"
-    assert m1.decrypt(ciphertext) == b"value"
-    wait_for(lambda: s1.status()["can_decrypt"], "s1 has the keyring again")
     assert s1.decrypt(ciphertext) == b"value"
-
-
-def test_service_returns_with_the_master_and_not_at_the_next_minute(fleet: Callable[..., Fleet]) -> None:
-    """A request to encrypt that finds the server detached asks the master once, and is served when it is back."""
-    ready = fleet("m1", "s1")
-    m1, s1 = ready.servers
-    m1.stop(signal.SIGKILL)
-    wait_for(lambda: s1.status()["state"] == "detached", "s1 is detached")
-    assert s1.refused("POST", "/v1/encrypt", EMPTY)["type"] == "master-lost"
-    m1.start()
-    wait_for(lambda: s1.call("POST", "/v1/encrypt", EMPTY)[0] == 200, "s1 encrypts again", 2.0)

@@ -44,6 +44,7 @@ def test_an_older_epoch_s_keyring_is_refused(run: Run) -> None:
         assert old is not None
         await m2.mastership.activate(ADMIN, None, dry_run=False)
         assert s1.node.state.epoch == 2
+        await m1.membership.refresh()
         held, sealed = s1.node.keyring, m1.sealed.read()
         world.network.answer = Fetched(1, old)
         for host in (s1, m1):

@@ -58,26 +58,35 @@ def face(request: pytest.FixtureRequest, issued: Callable[..., Files]) -> Files 
     return issued("admin") if request.param == "tls" else None
 
 
-def rows(server: Fleet, postgres: Postgres) -> dict[str, list[str]]:
-    """Everything in the database but what the server writes of itself at any time."""
-    name = server.url.partition("@/")[2].partition("?")[0]
-    with psycopg.connect(host=str(postgres.directory), dbname=name, user=SUPERUSER) as connection:
-        found = {}
-        for (table,) in connection.execute(
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
-        ).fetchall():
-            query = f"SELECT to_jsonb(t) - '{{last_seen,confirmed_at,confirmed_epoch}}'::text[] FROM \"{table}\" t"  # noqa: S608
-            found[table] = sorted(str(row) for row in connection.execute(query).fetchall())  # type: ignore[call-overload]
-        return found
+class Dump:
+    """Everything in a database but what a server writes of itself at any time, as text."""
+
+    def __init__(self, url: str, postgres: Postgres) -> None:
+        name = url.partition("@/")[2].partition("?")[0]
+        self.connection = psycopg.connect(host=str(postgres.directory), dbname=name, user=SUPERUSER, autocommit=True)
+        tables = self.connection.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")
+        each = "SELECT '{0}', (to_jsonb(t) - '{{{{last_seen,confirmed_at,confirmed_epoch}}}}'::text[])::text FROM \"{0}\" t"
+        self._query = " UNION ALL ".join(each.format(table).replace("{{", "{").replace("}}", "}") for (table,) in tables)
+        self.last = self.now()
+
+    def now(self) -> list[object]:
+        return sorted(self.connection.execute(self._query).fetchall())  # type: ignore[call-overload]
+
+
+@pytest.fixture(scope="module")
+def dump(edge_fleet: Fleet, postgres: Postgres) -> Iterator[Dump]:
+    made = Dump(edge_fleet.url, postgres)
+    yield made
+    made.connection.close()
 
 
 @pytest.fixture
-def without_a_trace(edge_fleet: Fleet, postgres: Postgres) -> Iterator[None]:
+def without_a_trace(edge_fleet: Fleet, dump: Dump) -> Iterator[None]:
     """Fails a test after which the database is another, or a canary is in the log or the audit log."""
-    before = rows(edge_fleet, postgres)
     m1 = edge_fleet["m1"]
     read = {file: file.stat().st_size for file in (m1.log, m1.audit)}
     yield
-    assert rows(edge_fleet, postgres) == before
+    before, dump.last = dump.last, dump.now()
+    assert dump.last == before
     for file, size in read.items():
         assert CANARY.encode() not in file.read_bytes()[size:]

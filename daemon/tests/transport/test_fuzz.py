@@ -125,7 +125,7 @@ def test_the_routes_are_those_of_the_documentation() -> None:
     assert asked == {(method, re.sub(r"/[A-Z]\b", "/*", path)) for method, path in documented}
 
 
-@settings(max_examples=150)
+@settings(max_examples=70)
 @given(st.data())
 def test_any_change_of_a_right_request_is_served_or_refused(connections: list[HTTPConnection], data: st.DataObject) -> None:
     """One part of the body is anything, or one is left out, or one is added."""
@@ -147,7 +147,7 @@ def test_any_change_of_a_right_request_is_served_or_refused(connections: list[HT
         ask(connection, method, path, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
 
-@settings(max_examples=150)
+@settings(max_examples=70)
 @given(st.sampled_from(ROUTES), st.binary(max_size=60) | anything.map(lambda value: json.dumps(value).encode()), st.booleans())
 def test_any_body_is_served_or_refused(
     connections: list[HTTPConnection], route: tuple[str, str, Any], body: bytes, typed: bool
@@ -160,7 +160,7 @@ def test_any_body_is_served_or_refused(
         ask(connection, method, path, body, {"Content-Type": "application/json"} if typed else {})
 
 
-@settings(max_examples=150)
+@settings(max_examples=70)
 @given(
     st.sampled_from(["GET", "PUT", "POST", "DELETE", "PATCH", "HEAD"]),
     st.sampled_from(["applications", "servers", "secret", "peer", ""]),
