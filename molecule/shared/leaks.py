@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
-from story import Environment, PromiseBroken
+from story import Environment, PromiseBroken, wait_for
 
 # A backup is opened by the project's own dependency here; that Debian's `age` opens it too is the restore scenario's story.
 OPEN_BACKUP = "import sys, pyrage; sys.stdout.buffer.write(pyrage.passphrase.decrypt(open(sys.argv[1], 'rb').read(), open(sys.argv[2]).read().strip()))"
@@ -39,6 +40,10 @@ def spellings(secret: bytes) -> list[bytes]:
     return [secret, secret.hex().encode(), secret.hex().upper().encode(), encoded.rstrip(b"="), base64.urlsafe_b64encode(secret).rstrip(b"=")]
 
 
+def _found(secret: bytes, places: list[tuple[str, bytes]]) -> list[str]:
+    return [place for place, text in places if any(spelling in text for spelling in spellings(secret))]
+
+
 class Watch:
     """Collects every argv and environment that this machine's processes have while it is open."""
 
@@ -47,10 +52,17 @@ class Watch:
         self._seen: set[bytes] = set()
         self._looked: set[tuple[str, bytes]] = set()
         self._ended = threading.Event()
+        self._planted = f"planted-{secrets.token_hex(16)}"
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Watch:
         self._thread.start()
+        # What is planted must be found in the end: else the watch is blind, and its silence says nothing.
+        with subprocess.Popen(["/bin/sh", "-c", "read _", self._planted], stdin=subprocess.PIPE) as process:
+            wait_for(lambda: any(self._planted.encode() in text for text in list(self._seen)), "the watch sees an argv", 10)
+            process.communicate(b"\n")
+        for host in self._environment.variables:
+            self._environment.ssh(host, f"logger planted {self._planted}")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -72,20 +84,16 @@ class Watch:
                 except OSError:
                     continue  # it has ended
 
-    def leaks(self, secrets: dict[str, bytes]) -> list[str]:
+    def leaks(self, wanted: dict[str, bytes]) -> list[str]:
         """Every place where one of the secrets was found, by name."""
-        if len(self._seen) < 10:
-            raise PromiseBroken("the watch saw no processes: it would find nothing")
         places = [(text[:80].decode(errors="replace"), text) for text in self._seen]
         places += [(log.name, log.read_bytes()) for log in self._environment.state.glob("*.log")]
         for host in self._environment.variables:
             places += self._of_host(host)
-        return sorted(
-            f"{name} in {place}"
-            for name, secret in secrets.items()
-            for place, text in places
-            if any(spelling in text for spelling in spellings(secret))
-        )
+        blind = {f"journal of {host}" for host in self._environment.variables} - set(_found(self._planted.encode(), places))
+        if blind:
+            raise PromiseBroken(f"the watch does not see what was planted: {', '.join(sorted(blind))}")
+        return sorted(f"{name} in {place}" for name, secret in wanted.items() for place in _found(secret, places))
 
     def _of_host(self, host: str) -> list[tuple[str, bytes]]:
         """Journal and logs, and every file that a daemon may write in the clear; the sealed and encrypted ones as well."""
