@@ -73,8 +73,8 @@ def _problems(config: Config) -> list[str]:
     try:
         url = urlsplit(config.database.url)
         _ = url.port  # reading it checks it
-    except ValueError as error:
-        return [f"database.url: {error}"]
+    except ValueError:  # its message quotes a part of the URL, which may be a part of a password
+        return ["database.url: it is no URL; write postgresql+psycopg://... or sqlite:////ABSOLUTE/PATH"]
     if url.scheme == "postgresql+psycopg":
         if "sslmode=verify-full" not in url.query.split("&"):
             problems.append("database.url: a PostgreSQL database is reached with sslmode=verify-full")
