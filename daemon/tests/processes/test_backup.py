@@ -231,4 +231,4 @@ def test_a_standby_without_a_keyring_is_given_it_by_the_backup(young: Fleet, m1:
     assert m2.decrypt(m2.encrypt(b"new")) == b"new"
     # As it was, for whoever comes next.
     m1.start()
-    m1.ok("POST", "/v1/master/activate", {})
+    assert m1.ok("POST", "/v1/master/activate", {})["master"] == "m1"

@@ -91,7 +91,7 @@ def test_what_is_known_goes_on_and_the_rest_is_refused_until_the_database_is_bac
 
 def test_a_start_without_the_database_keeps_the_keyring_and_waits(ready: Fleet, postgres: Postgres) -> None:
     """A master that restarts in the outage opens its sealed copy, and acts as master when the database says so again."""
-    m1, _ = ready.servers
+    m1, s1 = ready.servers
     ciphertext = m1.encrypt(b"value")
     body = {"application": "app", "context": "context", "ciphertext": ciphertext}
     m1.stop()
@@ -106,3 +106,5 @@ def test_a_start_without_the_database_keeps_the_keyring_and_waits(ready: Fleet, 
         postgres.start()
     wait_for(lambda: m1.status()["mastership"] == "active", "m1 is the master again")
     assert m1.decrypt(ciphertext) == b"value"
+    # A request that finds its server detached asks the master once: service returns with it, and not at the next minute.
+    wait_for(lambda: s1.call("POST", "/v1/encrypt", EMPTY)[0] == 200, "s1 encrypts again", 2.0)
