@@ -50,7 +50,7 @@ class OpenBao:
 
 @contextlib.contextmanager
 def started(cache: Path, root: Path) -> Iterator[OpenBao]:
-    """Unsealed, with raft storage, the transit engine and one key (aes256-gcm96, its default). No audit device; on one CPU, as ssod is."""
+    """Unsealed, with raft storage, the transit engine and one key (aes256-gcm96). No audit device; on one CPU, as ssod is."""
     binary, socket, config = fetch(cache), root / "bao.sock", root / "bao.hcl"
     port, cluster_port = free_port(), free_port()
     (root / "bao").mkdir()
