@@ -123,11 +123,14 @@ class EnvironmentRepository:
     def stepped_down(self, epoch: int) -> None:
         """The master of `epoch` says that it acts no more: nobody has to wait until its confirmation is old."""
         with self._database.transaction() as connection:
-            connection.execute(
-                update(t.environment)
-                .where(t.environment.c.confirmed_epoch == epoch)
-                .values(confirmed_at=None, confirmed_epoch=None)
-            )
+            self._take_back(connection, epoch)
+
+    @staticmethod
+    def _take_back(connection: Connection, epoch: int) -> None:
+        # Of this epoch alone: a master that never came to act must not take back the confirmation of one that still may.
+        connection.execute(
+            update(t.environment).where(t.environment.c.confirmed_epoch == epoch).values(confirmed_at=None, confirmed_epoch=None)
+        )
 
     def is_writable(self) -> bool:
         """False for a PostgreSQL standby, or a SQLite file that may not be written (it raises then, as for a full disk)."""
@@ -153,11 +156,12 @@ class EnvironmentRepository:
             changed = connection.execute(
                 update(t.environment)
                 .where(t.environment.c.epoch == epoch, t.environment.c.master == server)
-                .values(master=None, epoch=epoch + 1, confirmed_at=None, confirmed_epoch=None)
+                .values(master=None, epoch=epoch + 1)
             ).rowcount
             if changed != 1:
                 now = read_environment(connection)
                 raise StaleEpoch(epoch, now.epoch, now.master)
+            self._take_back(connection, epoch)
             return epoch + 1
 
     @contextmanager
