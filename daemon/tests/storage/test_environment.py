@@ -118,6 +118,16 @@ def test_a_deactivation_takes_the_confirmation_back(environment: EnvironmentRepo
     assert environment.read().earlier_master_confirmed is None
 
 
+def test_a_deactivation_takes_nobody_else_s_confirmation_back(environment: EnvironmentRepository) -> None:
+    """Whoever was named master and never came to act leaves the wait for the one before it as it is."""
+    environment.activate("m1", 0)
+    environment.confirm("m1", 1)
+    environment.activate("m2", 1)
+    environment.deactivate("m2", 2)
+    environment.activate("m3", 3)
+    assert environment.read().earlier_master_confirmed is not None
+
+
 def test_the_first_secret_becomes_current(environment: EnvironmentRepository) -> None:
     """Its id and canary are kept as they were given, with the time in UTC."""
     environment.activate("m1", 0)
