@@ -16,7 +16,7 @@ from waiting import wait_for
 
 SUPERUSER = "ssod"
 # What a crash would cost is nothing here.
-SETTINGS = ("listen_addresses=", "fsync=off", "full_page_writes=off", "max_connections=100")
+SETTINGS = ("listen_addresses=", "dynamic_shared_memory_type=mmap", "fsync=off", "full_page_writes=off", "max_connections=100")
 
 
 def _binaries() -> Path:

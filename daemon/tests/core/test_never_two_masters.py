@@ -30,6 +30,8 @@ from ssod.core.states import (
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = ("a", "b", "c")
+# What an answer takes at least. The one's window ends at the instant at which the other's wait does.
+MOMENT = 0.001
 
 
 @dataclass
@@ -90,6 +92,7 @@ class World:
         if not server.answers:
             return
         answer = server.answers.popleft()
+        self.now += MOMENT
         if answer.resuming is not None:
             if (answer.master, answer.epoch) == (server.state.server, answer.resuming):
                 server.answers.clear()

@@ -162,6 +162,7 @@ def wrong(server: Server) -> dict[str, Callable[[], tuple[bytes, dict[str, str],
     good = back_up(server)
     ours = server.ok("GET", "/v1/secret")["environment_id"]
     mine = {"identity": str(IDENTITY)}
+    altered = good[:100] + (b"B" if good[100:101] == b"A" else b"A") + good[101:]
     header = good.index(b"\n---") + 60
 
     def of(environment: str) -> bytes:
@@ -175,7 +176,7 @@ def wrong(server: Server) -> dict[str, Callable[[], tuple[bytes, dict[str, str],
         "cut off by a byte": lambda: (good[:-1], mine, "backup-damaged"),
         "cut off in its head": lambda: (good[:60], mine, "backup-damaged"),
         # age finds no stanza for the key then: nobody can tell that from a backup for somebody else.
-        "flipped in a stanza": lambda: (good[:100] + bytes([good[100] ^ 1]) + good[101:], mine, "wrong-passphrase"),
+        "flipped in a stanza": lambda: (altered, mine, "wrong-passphrase"),
         "flipped in its head's seal": lambda: (good.replace(b"\n--- ", b"\n--- A", 1), mine, "backup-damaged"),
         "flipped at its end": lambda: (good[:-1] + bytes([good[-1] ^ 1]), mine, "backup-damaged"),
         "flipped in its middle": lambda: (good[:header] + bytes([good[header] ^ 1]) + good[header + 1 :], mine, "backup-damaged"),
