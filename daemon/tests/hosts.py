@@ -84,14 +84,14 @@ class Network:
         self.fetches: list[str] = []
         self.answer: Fetched | None = None
 
-    async def fetch(self, master: ServerRecord, etag: str | None, wait: float) -> Fetched:
+    async def fetch(self, asking: str, master: ServerRecord, etag: str | None) -> Fetched:
         self.fetches.append(master.name)
         if master.name in self.cut:
             raise PeerFailed(f"no answer from {master.name}")
         if self.answer is not None:
             return self.answer
         try:
-            epoch, _, document = await self.hosts[master.name].mastership.keyring_for(ADMIN, "peer", etag, 0)
+            epoch, _, document = await self.hosts[master.name].mastership.keyring_for(ADMIN, asking, etag, 0)
         except SsodError as error:
             raise PeerFailed(f"{master.name} answered {error.status}: {error.detail}") from None
         return Fetched(epoch, Keyring.from_document(document) if document else None)
@@ -102,6 +102,20 @@ class Network:
         host = self.hosts[server.name]
         await host.membership.refresh()
         return Noticed(server.name, True, host.node.attached, host.node.key_id, host.node.state.epoch, 0.0, None)
+
+
+class Line:
+    """One host's end of the network."""
+
+    def __init__(self, network: Network, name: str) -> None:
+        self._network = network
+        self._name = name
+
+    async def fetch(self, master: ServerRecord, etag: str | None, wait: float) -> Fetched:
+        return await self._network.fetch(self._name, master, etag)
+
+    async def notify(self, server: ServerRecord, master: str, epoch: int, timeout: float) -> Noticed:
+        return await self._network.notify(server, master, epoch, timeout)
 
 
 class Host:
@@ -123,8 +137,9 @@ class Host:
             self.node,
             self.environment,
             self.servers,
-            world.network,
+            Line(world.network, name),
             self.sealed if standby else None,
+            self._offload,
             self._offload,
             self.warnings.append,
         )

@@ -31,7 +31,7 @@ def config(name: str = "in", version: int = 0, **envelopes: bytes) -> ConfigReco
 @pytest.fixture
 def with_secret(database: Database) -> Database:
     environment = EnvironmentRepository(database)
-    environment.activate("m1", 0)
+    environment.activate("m1", 0, None)
     environment.add_first_secret("m1", 1, KeyRecord(KEY, secret(1).canary(counting()), NOW))
     with database.transaction() as connection:
         connection.execute(

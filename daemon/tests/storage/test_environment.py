@@ -41,7 +41,7 @@ def test_of_twenty_that_activate_at_once_one_wins_each_epoch(open_database: Call
     """In every epoch just one compare-and-set succeeds, and each loser is told who won."""
     contenders = {f"s{number}": EnvironmentRepository(open_database()) for number in range(20)}
     for epoch in range(4):
-        outcomes = at_once([partial(each.activate, name, epoch) for name, each in contenders.items()])
+        outcomes = at_once([partial(each.activate, name, epoch, None) for name, each in contenders.items()])
         assert outcomes.count(epoch + 1) == 1
         winner = list(contenders)[outcomes.index(epoch + 1)]
         found = next(iter(contenders.values())).read()
@@ -55,15 +55,15 @@ def test_of_twenty_that_activate_at_once_one_wins_each_epoch(open_database: Call
 @pytest.mark.parametrize("expected", [0, 2, 99])
 def test_an_activation_that_expects_another_epoch_changes_nothing(environment: EnvironmentRepository, expected: int) -> None:
     """Both an older and a newer epoch than the database's are refused."""
-    environment.activate("m1", 0)
+    environment.activate("m1", 0, None)
     with pytest.raises(StaleEpoch, match="the database is at epoch 1"):
-        environment.activate("m2", expected)
+        environment.activate("m2", expected, None)
     assert environment.read()[1:3] == ("m1", 1)
 
 
 def test_a_deactivation_leaves_no_master_and_a_newer_epoch(environment: EnvironmentRepository) -> None:
     """The epoch rises, so that nothing the old master began can end."""
-    environment.activate("m1", 0)
+    environment.activate("m1", 0, None)
     assert environment.deactivate("m1", 1) == 2
     assert environment.read()[1:3] == (None, 2)
 
@@ -71,7 +71,7 @@ def test_a_deactivation_leaves_no_master_and_a_newer_epoch(environment: Environm
 @pytest.mark.parametrize(("name", "epoch"), [("m2", 1), ("m1", 0), ("m1", 2)])
 def test_only_the_master_of_the_epoch_deactivates(environment: EnvironmentRepository, name: str, epoch: int) -> None:
     """Another server, or the same one in another epoch, takes the mastership from nobody."""
-    environment.activate("m1", 0)
+    environment.activate("m1", 0, None)
     with pytest.raises(StaleEpoch):
         environment.deactivate(name, epoch)
     assert environment.read()[1:3] == ("m1", 1)
@@ -79,10 +79,10 @@ def test_only_the_master_of_the_epoch_deactivates(environment: EnvironmentReposi
 
 def test_a_confirmation_is_seen_by_the_master_of_the_next_epoch(environment: EnvironmentRepository) -> None:
     """It is so many seconds old, by the database's clock; the master of its own epoch does not wait for itself."""
-    environment.activate("m1", 0)
+    environment.activate("m1", 0, None)
     assert environment.confirm("m1", 1).earlier_master_confirmed is None
     assert environment.read().earlier_master_confirmed is None
-    environment.activate("m2", 1)
+    environment.activate("m2", 1, None)
     found = environment.read().earlier_master_confirmed
     assert found is not None
     assert 0 <= found < 60
@@ -91,46 +91,48 @@ def test_a_confirmation_is_seen_by_the_master_of_the_next_epoch(environment: Env
 @pytest.mark.parametrize(("name", "epoch"), [("m1", 1), ("m1", 2), ("m3", 2)])
 def test_who_is_not_the_master_confirms_nothing(environment: EnvironmentRepository, name: str, epoch: int) -> None:
     """An old master that asks learns who is master now, and writes nothing down."""
-    environment.activate("m1", 0)
-    environment.activate("m2", 1)
+    environment.activate("m1", 0, None)
+    environment.activate("m2", 1, None)
     assert environment.confirm(name, epoch).master == "m2"
-    environment.activate("m4", 2)
+    environment.activate("m4", 2, None)
     assert environment.read().earlier_master_confirmed is None
 
 
 def test_nobody_waits_for_a_master_that_has_stepped_down(environment: EnvironmentRepository) -> None:
     """It takes its own confirmation back, and no other's."""
-    environment.activate("m1", 0)
+    environment.activate("m1", 0, None)
     environment.confirm("m1", 1)
-    environment.activate("m2", 1)
+    environment.activate("m2", 1, None)
     environment.stepped_down(9)
     assert environment.read().earlier_master_confirmed is not None
     environment.stepped_down(1)
     assert environment.read().earlier_master_confirmed is None
 
 
-def test_a_deactivation_takes_the_confirmation_back(environment: EnvironmentRepository) -> None:
+def test_a_confirmation_stands_until_the_master_that_was_deactivated_says_so(environment: EnvironmentRepository) -> None:
     """The master that is activated next begins at once."""
-    environment.activate("m1", 0)
+    environment.activate("m1", 0, None)
     environment.confirm("m1", 1)
     environment.deactivate("m1", 1)
-    environment.activate("m2", 2)
+    environment.activate("m2", 2, None)
+    assert environment.read().earlier_master_confirmed is not None  # m1 acts until it has heard of its deactivation
+    environment.stepped_down(1)
     assert environment.read().earlier_master_confirmed is None
 
 
 def test_a_deactivation_takes_nobody_else_s_confirmation_back(environment: EnvironmentRepository) -> None:
     """Whoever was named master and never came to act leaves the wait for the one before it as it is."""
-    environment.activate("m1", 0)
+    environment.activate("m1", 0, None)
     environment.confirm("m1", 1)
-    environment.activate("m2", 1)
+    environment.activate("m2", 1, None)
     environment.deactivate("m2", 2)
-    environment.activate("m3", 3)
+    environment.activate("m3", 3, None)
     assert environment.read().earlier_master_confirmed is not None
 
 
 def test_the_first_secret_becomes_current(environment: EnvironmentRepository) -> None:
     """Its id and canary are kept as they were given, with the time in UTC."""
-    environment.activate("m1", 0)
+    environment.activate("m1", 0, None)
     environment.add_first_secret("m1", 1, key(1))
     found = environment.read()
     assert found.current_key_id == secret(1).id
@@ -142,7 +144,7 @@ def test_the_first_secret_becomes_current(environment: EnvironmentRepository) ->
 def test_of_many_first_secrets_at_once_one_is_kept(open_database: Callable[[], Database]) -> None:
     """There is one first secret, however many threads of the master make one."""
     contenders = [EnvironmentRepository(open_database()) for _ in range(8)]
-    contenders[0].activate("m1", 0)
+    contenders[0].activate("m1", 0, None)
     outcomes = at_once([partial(each.add_first_secret, "m1", 1, key(number)) for number, each in enumerate(contenders)])
     assert outcomes.count(None) == 1
     assert sum(isinstance(each, SecretExists) for each in outcomes) == 7
@@ -153,7 +155,7 @@ def test_of_many_first_secrets_at_once_one_is_kept(open_database: Callable[[], D
 @pytest.mark.parametrize(("name", "epoch"), [("m2", 1), ("m1", 0), ("m1", 2)])
 def test_who_is_not_the_master_of_the_epoch_writes_nothing(environment: EnvironmentRepository, name: str, epoch: int) -> None:
     """Secrets and backups of an old or a wrong master are refused, in the same transaction."""
-    environment.activate("m1", 0)
+    environment.activate("m1", 0, None)
     with pytest.raises(StaleEpoch):
         environment.add_first_secret(name, epoch, key(1))
     environment.add_first_secret("m1", 1, key(1))
@@ -164,7 +166,7 @@ def test_who_is_not_the_master_of_the_epoch_writes_nothing(environment: Environm
 
 def test_the_backup_that_counts_is_the_newest_of_the_current_secret(environment: EnvironmentRepository) -> None:
     """Older ones do not hide it, and the same file verified again is the same backup at a later time."""
-    environment.activate("m1", 0)
+    environment.activate("m1", 0, None)
     environment.add_first_secret("m1", 1, key(1))
     environment.record_backup("m1", 1, backup("a", minutes=5))
     environment.record_backup("m1", 1, backup("b", minutes=1))
@@ -175,7 +177,7 @@ def test_the_backup_that_counts_is_the_newest_of_the_current_secret(environment:
 
 def test_a_backup_of_a_retired_secret_does_not_count(database: Database, environment: EnvironmentRepository) -> None:
     """When the current secret changes, its backup is asked for anew."""
-    environment.activate("m1", 0)
+    environment.activate("m1", 0, None)
     environment.add_first_secret("m1", 1, key(1))
     environment.record_backup("m1", 1, backup("a"))
     with database.transaction() as connection:

@@ -70,7 +70,7 @@ def test_a_read_only_database_is_seen_before_a_change(postgres: Postgres) -> Non
         environment = EnvironmentRepository(standby)
         assert not environment.is_writable()
         with pytest.raises(DatabaseUnavailable, match="read-only"):
-            environment.activate("m1", 0)
+            environment.activate("m1", 0, None)
     finally:
         standby.dispose()
 
@@ -83,7 +83,7 @@ def test_a_lock_that_somebody_holds_is_waited_for_within_a_limit(postgres: Postg
             connection.execute(text("UPDATE environment SET epoch = 9"))
             began = time.monotonic()
             with pytest.raises(DatabaseUnavailable, match="lock timeout"):
-                EnvironmentRepository(database).activate("m1", 0)
+                EnvironmentRepository(database).activate("m1", 0, None)
             assert time.monotonic() - began < 7
     finally:
         other.dispose()

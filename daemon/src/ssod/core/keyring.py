@@ -117,6 +117,12 @@ class Keyring:
     def with_backup(self, backed_up: bool) -> Keyring:
         return Keyring(self.environment, self.epoch, self.current, self.retired, backed_up=backed_up)
 
+    def with_current(self, name: bytes) -> Keyring:
+        """The same secrets, another of them current."""
+        current = self.keys[name]
+        others = [key for key in self.keys.values() if key is not current]
+        return Keyring(self.environment, self.epoch, current, others, backed_up=self.backed_up and current is self.current)
+
     def find(self, name: bytes) -> MasterSecret:
         try:
             return self.keys[name]

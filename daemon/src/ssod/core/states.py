@@ -167,7 +167,8 @@ def _passive_environment_read(state: State, event: EnvironmentRead) -> Result:
         return replace(state, database_lost=None), (_older_database(state, event),)
     seen = replace(state, master=event.master, epoch=event.epoch, database_lost=None)
     if event.master == state.server:
-        return seen, (ResumeMastership(event.epoch),)
+        waiting = _detach(seen, "this server is to be the master, and does not act as one yet", event.at)
+        return waiting, (ResumeMastership(event.epoch),)
     if event.master is None:
         return _detach(seen, "no server is the master", event.at), ()
     if state.attachment is Attachment.STARTING and 0 < state.epoch < event.epoch:

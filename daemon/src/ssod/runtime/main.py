@@ -34,7 +34,7 @@ from ssod.service.encryption import Encryption
 from ssod.service.mastership import MastershipService
 from ssod.service.membership import Membership
 from ssod.service.node import Node
-from ssod.service.offload import Offload
+from ssod.service.offload import Offload, disk_silent
 from ssod.service.secret import Secret
 from ssod.storage.applications import ApplicationRepository
 from ssod.storage.engine import connect
@@ -80,6 +80,7 @@ class Daemon:
         clock = SystemClock()
         self._database = Database(connect(config.database.url, config.database.password_file))
         self._offload = Offload()
+        self._disk = Offload(1, late=disk_silent)
         self._audit = FileAudit(config.audit.file)
         state = State(config.server.name, config.master.refresh_interval, since=clock.now())
         self._node = Node(
@@ -92,7 +93,7 @@ class Daemon:
         environment, servers = EnvironmentRepository(self._database), ServerRepository(self._database)
         self._peers = HttpPeers(self._client_context)
         sealed = self._sealed_copy() if config.server.may_become_master else None
-        self._membership = Membership(self._node, environment, servers, self._peers, sealed, self._offload, log.warning)
+        self._membership = Membership(self._node, environment, servers, self._peers, sealed, self._offload, self._disk, log.warning)
         repository = ApplicationRepository(self._database)
         self._authority = Authority(repository, self._offload, config.grants)
         self._expires = tls.expires_at(config.tls)
@@ -107,7 +108,13 @@ class Daemon:
         )
         routes = [
             *StatusRoutes(
-                self._node, self._membership, encryption, self._database.kind, lambda: self._expires, metrics.render
+                self._node,
+                self._membership,
+                encryption,
+                self._authority,
+                self._database.kind,
+                lambda: self._expires,
+                metrics.render,
             ).routes(),
             *DataRoutes(self._authority, encryption, applications, configurations, self._node).routes(),
             *SecretRoutes(self._node, secret).routes(),
@@ -180,6 +187,7 @@ class Daemon:
         await self._membership.hand_back()
         await self._peers.close()
         self._offload.close()
+        self._disk.close()
         self._database.dispose()
         self._audit.close()
 
@@ -190,7 +198,7 @@ class Daemon:
         except SsodError as error:
             log.warning(error.detail)
             return
-        if revision != REVISION:
+        if revision is None or revision < REVISION:
             raise SsodError(
                 f"the SSO database has schema {revision or 'none'}, this version of ssod needs {REVISION}",
                 next_step="run `ssoctl database migrate`",
@@ -254,6 +262,9 @@ def main() -> None:
             await Daemon(config, arguments.config).run()
 
         uvloop.run(live())
+        sys.stderr.flush()
+        # All is said and done. A thread that waits for a frozen database would hold the process up, with its faces closed.
+        os._exit(0)
     except (SsodError, OSError) as error:
         conditions = getattr(error, "conditions", ())
         log.error(str(error), next=getattr(error, "next_step", None), conditions=list(conditions))

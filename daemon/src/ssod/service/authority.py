@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from ssod.core.access import Caller, Grants, Role, require, roles
 from ssod.errors import ApplicationDisabled, ApplicationNotFound, DatabaseUnavailable
 from ssod.service.offload import Offload
 from ssod.storage.applications import ApplicationRepository
 from ssod.storage.records import Application
+
+# Seconds between two reloads that unknown names cause.
+MISS_PAUSE = 0.2
 
 
 class Authority:
@@ -15,6 +20,7 @@ class Authority:
         self._offload = offload
         self.grants = grants
         self._known: dict[str, Application] | None = None
+        self._missed = float("-inf")
 
     async def reload(self) -> None:
         """Raises DatabaseUnavailable, and keeps what is known."""
@@ -28,11 +34,15 @@ class Authority:
         known = self.known(name)
         if known is not None:
             return known
-        try:
-            await self.reload()
-        except DatabaseUnavailable:
-            if self._known is None:
-                raise
+        # Names that nobody knows must not keep the database busy.
+        now = asyncio.get_running_loop().time()
+        if self._known is None or now - self._missed >= MISS_PAUSE:
+            self._missed = now
+            try:
+                await self.reload()
+            except DatabaseUnavailable:
+                if self._known is None:
+                    raise
         known = self.known(name)
         if known is None:
             raise ApplicationNotFound(f"there is no application {name!r}", next_step="list them with `ssoctl application list`")

@@ -106,15 +106,16 @@ class Configurations:
             self._authority.enabled(application)
         record, cached_at = await self._read(application.name, name)
         keyring = self._node.for_decryption()
-        hidden = {field.name for field in application.fields if field.masked}
+        # A stored field that is not declared any more is shown to nobody who does not ask for it, whatever it was.
+        shown = {field.name for field in application.fields if not field.masked}
         key_ids = sorted({envelope[1:17].hex() for envelope in record.envelopes.values()})
         self._audit.record(call, act, f"{application.name}/{name}", ",".join(key_ids))
         properties = {
             field: keyring.open(_place(application.name, name, field), envelope).decode()
             for field, envelope in sorted(record.envelopes.items())
-            if reveal or field not in hidden
+            if reveal or field in shown
         }
-        masked = sorted(hidden & record.envelopes.keys())
+        masked = sorted(record.envelopes.keys() - shown)
         return Configuration(record, properties, masked, ",".join(key_ids), cached_at)
 
     async def put(

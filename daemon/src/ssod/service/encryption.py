@@ -74,13 +74,11 @@ class Encryption:
         try:
             return self._node.for_encryption()
         except MasterLost:
-            now = self._node.clock.monotonic()
-            if now - self._probed < PROBE_PAUSE:
+            if self._node.clock.monotonic() - self._probed < PROBE_PAUSE:
                 raise
-            self._probed = now
         try:
             async with asyncio.timeout(PROBE_LIMIT):
-                await self._membership.refresh()
+                await self._membership.refresh(join=True)
         except TimeoutError:
             pass
         self._probed = self._node.clock.monotonic()

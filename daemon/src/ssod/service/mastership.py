@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from ssod.core.states import CONFIRMATION_WINDOW, Deactivated, Mastership
-from ssod.errors import ActivationRefused, DatabaseUnavailable, MastershipUnconfirmed, StaleEpoch
+from ssod.errors import ActivationRefused, DatabaseUnavailable, MastershipUnconfirmed, NotEnrolled, StaleEpoch
 from ssod.service.authority import Authority
 from ssod.service.membership import Membership
 from ssod.service.node import Node
@@ -67,7 +67,9 @@ class MastershipService:
             if dry_run:
                 return True, []
             self._audit.record(call, "activate master", node.state.server, node.key_id or "")
-            epoch = await self._offload(self._repository.activate, node.state.server, environment.epoch)
+            epoch = await self._offload(
+                self._repository.activate, node.state.server, environment.epoch, environment.current_key_id, node.state.epoch
+            )
             # A crash from here on is mended at the next start: the database names this server, and its sealed copy opens.
             if node.keyring is not None:
                 backed_up = environment.backup is not None
@@ -117,6 +119,11 @@ class MastershipService:
         except DatabaseUnavailable as error:
             failed.append(error.detail)
         failed.extend(self._membership.unfit(environment))
+        if node.keyring is not None:
+            try:
+                await self._membership.seal(node.keyring)
+            except OSError as error:
+                failed.append(f"the keyring cannot be sealed on this host's disk: {error.strerror or error}")
         return failed
 
     async def deactivate(self, call: Call, *, dry_run: bool) -> bool:
@@ -141,6 +148,7 @@ class MastershipService:
                 await self._membership.observe()
                 raise
             self._membership.changed_mastership(Deactivated(epoch, node.clock.now()))
+            await self._offload(self._repository.stepped_down, environment.epoch)
             await self._membership.report()
             return True
 
@@ -153,6 +161,8 @@ class MastershipService:
         deadline = node.clock.monotonic() + wait
         while True:
             node.require_master()
+            if peer not in self._membership.enrolled:
+                raise NotEnrolled(f"{peer} is not enrolled", next_step="enrol it with `ssoctl servers enrol`, or site.yml")
             keyring = node.keyring
             current = keyring.etag if keyring is not None else None
             left = deadline - node.clock.monotonic()

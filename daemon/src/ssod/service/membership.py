@@ -14,6 +14,7 @@ from typing import Any
 from ssod import __version__
 from ssod.core.keyring import Keyring
 from ssod.core.states import (
+    CONFIRMATION_WINDOW,
     Activated,
     DatabaseLost,
     Deactivated,
@@ -29,9 +30,12 @@ from ssod.errors import DatabaseUnavailable
 from ssod.seal import SealBroken, SealedCopy
 from ssod.service.node import Node
 from ssod.service.offload import Offload
-from ssod.service.ports import PeerFailed, Peers
+from ssod.service.ports import PeerFailed, PeerRenewed, Peers
 from ssod.storage.records import Environment, ServerRecord, ServerReport
 from ssod.storage.repository import EnvironmentRepository, ServerRepository
+
+# Status is asked by monitoring and by people, many at once: one look a second serves them all.
+LOOK_PAUSE = 1.0
 
 
 class Membership:
@@ -43,6 +47,7 @@ class Membership:
         peers: Peers,
         sealed: SealedCopy | None,
         offload: Offload,
+        disk: Offload,
         warn: Callable[[str], None],
     ) -> None:
         self.node = node
@@ -51,38 +56,70 @@ class Membership:
         self._servers = servers
         self._sealed = sealed
         self._offload = offload
+        self._disk = disk
         self._warn = warn
         self._reported: ServerReport | None = None
         self._refreshing: asyncio.Task[None] | None = None
+        self._refreshing_next: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[Environment | None] | None = None
+        self._looked = float("-inf")
+        self._named: tuple[int, float] | None = None
         self._background: set[asyncio.Task[Any]] = set()
         self._asked = 0
         self._taken = 0
         self.enrolled: dict[str, ServerRecord] = {}
 
-    async def open_sealed_copy(self) -> None:
-        """The keyring that this host keeps, so that a standby decrypts before it has reached anyone."""
+    async def read_sealed_copy(self) -> Keyring | None:
+        """The keyring on this host's disk; None when there is none of use."""
         if self._sealed is None:
-            return
+            return None
         try:
-            keyring = await self._offload(self._sealed.read)
+            return await self._disk(self._sealed.read)
         except (SealBroken, OSError) as error:
             self._warn(f"the sealed copy of the keyring is of no use: {error}")
+            return None
+
+    async def open_sealed_copy(self, environment: Environment | None = None) -> None:
+        """Uses the keyring that this host keeps, so that a standby decrypts before it has reached anyone.
+
+        Where the database could be asked, a copy that opens none of its canaries is not used.
+        """
+        keyring = await self.read_sealed_copy()
+        if keyring is None or self.node.keyring is not None:
             return
-        if keyring is not None:
-            self.node.adopt(keyring)
-            self.node.sealed_key_id = keyring.current.id.hex()
-            self.node.state = replace(self.node.state, epoch=max(keyring.epoch, self.node.state.epoch))
+        if environment is not None:
+            keys = keyring.keys
+            opened = [name for name, canary in environment.canaries.items() if name in keys and keys[name].opens_canary(canary)]
+            if keyring.environment != environment.id or not opened:
+                return
+            if environment.current_key_id is not None and environment.current_key_id in opened:
+                keyring = keyring.with_current(environment.current_key_id)
+        self.node.adopt(keyring)
+        self.node.sealed_key_id = keyring.current.id.hex()
+        self.node.state = replace(self.node.state, epoch=max(keyring.epoch, self.node.state.epoch))
 
     async def seal(self, keyring: Keyring) -> None:
-        """Keeps the keyring on this host's disk, if this host is one that does."""
+        """Keeps the keyring on this host's disk, if this host is one that does. Raises OSError."""
         if self._sealed is not None:
-            await self._offload(self._sealed.write, keyring)
+            await self._disk(self._sealed.write, keyring)
             self.node.sealed_key_id = keyring.current.id.hex()
 
     async def adopt(self, keyring: Keyring) -> None:
-        """Seals the keyring where this host keeps one, then uses it."""
-        await self.seal(keyring)
+        """Seals the keyring where this host keeps one, and uses it: a full disk costs the copy, not the service."""
+        try:
+            await self.seal(keyring)
+        except OSError as error:
+            self.node.sealed_key_id = None
+            self._warn(f"the keyring could not be sealed on this host's disk: {error.strerror or error}")
         self.node.adopt(keyring)
+
+    async def look(self) -> None:
+        """As `observe`, for those who only want to see: shared, and not more than once a second."""
+        if self.node.environment is not None and self.node.clock.monotonic() - self._looked < LOOK_PAUSE:
+            return
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self.observe())
+        await asyncio.shield(self._looking)
 
     async def observe(self) -> Environment | None:
         """Reads the database and takes the step; None when it cannot be reached."""
@@ -103,14 +140,18 @@ class Membership:
                 node.apply(DatabaseLost(error.detail, node.clock.now()))
                 node.environment = None
             return None
+        if node.keyring is None and environment.current_key_id is not None:
+            await self.open_sealed_copy(environment)
         # Looks overlap: what an earlier one saw must not undo what a later one, or this server's own change, has shown.
         if asked < self._taken:
             return node.environment
         self._taken = asked
+        self._looked = node.clock.monotonic()
+        removed = self.enrolled.keys() - enrolled.keys()
         self.enrolled = enrolled
+        if removed:
+            node.release_waiters()  # a server that was removed must not wait on here for the next keyring
         node.environment = environment
-        if node.keyring is None and environment.current_key_id is not None:
-            await self.open_sealed_copy()
         outside = node.apply(EnvironmentRead(environment.master, environment.epoch, began))
         if node.keyring is not None and node.keyring.environment != environment.id:
             self._warn("the keyring of this host belongs to another environment and is not used")
@@ -142,13 +183,19 @@ class Membership:
             self._warn(f"the database calls this server the master, and it cannot act as one: {'; '.join(failed)}")
             self.node.apply(MasterLost(failed[0], self.node.clock.now()))
             return
-        if must_wait(environment.earlier_master_confirmed) > 0:
+        if self._named is None or self._named[0] != environment.epoch:
+            self._named = (environment.epoch, self.node.clock.monotonic())
+        # By the database's clock, or by this host's own since the database named it: a clock that was set back delays nobody.
+        waited = self.node.clock.monotonic() - self._named[1]
+        if must_wait(environment.earlier_master_confirmed) > 0 and waited <= CONFIRMATION_WINDOW:
             return  # the watcher looks again
         if self.node.keyring is not None and self.node.keyring.epoch != environment.epoch:
             await self.adopt(self.node.keyring.at(environment.epoch))
-        began = self.node.clock.now()
+        began, taken = self.node.clock.now(), self._taken
         confirmed = await self._offload(self._environment.confirm, self.node.state.server, environment.epoch)
-        if (confirmed.master, confirmed.epoch) == (self.node.state.server, environment.epoch):
+        # Meanwhile another look, or this server's own act, may have shown more than this look began with.
+        named = (confirmed.master, confirmed.epoch) == (self.node.state.server, environment.epoch)
+        if named and taken == self._taken and self.node.state.mastership is Mastership.PASSIVE:
             self.changed_mastership(Activated(environment.epoch, began))
 
     def unfit(self, environment: Environment) -> list[str]:
@@ -211,6 +258,8 @@ class Membership:
         try:
             fetched = await self.peers.fetch(master, etag, wait)
             problem = self._refuse(fetched.keyring)
+        except PeerRenewed:
+            return node.attached
         except PeerFailed as error:
             problem = str(error)
         if node.state.master != master.name:
@@ -242,11 +291,24 @@ class Membership:
                 self._background.add(task)
                 task.add_done_callback(self._background.discard)
 
-    async def refresh(self) -> None:
-        """Database and master, now. Shared: whoever asks while one is under way waits for that one."""
+    async def refresh(self, *, join: bool = False) -> None:
+        """Asks database and master, now. Shared: whoever comes while that is under way waits for one more, begun after it;
+        or, with `join`, for the one that is under way.
+        """
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.create_task(self._refresh())
-        await asyncio.shield(self._refreshing)
+            await asyncio.shield(self._refreshing)
+        elif join:
+            await asyncio.shield(self._refreshing)
+        else:
+            if self._refreshing_next is None:
+                self._refreshing_next = asyncio.create_task(self._refresh_after(self._refreshing))
+            await asyncio.shield(self._refreshing_next)
+
+    async def _refresh_after(self, running: asyncio.Task[None]) -> None:
+        await asyncio.wait({running})
+        self._refreshing, self._refreshing_next = self._refreshing_next, None
+        await self._refresh()
 
     async def _refresh(self) -> None:
         await self.observe()

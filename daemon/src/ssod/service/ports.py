@@ -54,5 +54,9 @@ class Peers(Protocol):
     async def notify(self, server: ServerRecord, master: str, epoch: int, timeout: float) -> Noticed: ...
 
 
+class PeerRenewed(Exception):
+    """The connection was given up because this server's own certificates were renewed: it says nothing of the other."""
+
+
 class PeerFailed(Exception):
     """Why another server gave no usable answer, as a clause of a sentence."""

@@ -81,7 +81,10 @@ class Secret:
             now = self._node.clock.now().utc
             secret = generate(self._random, instant_text(now))
             self._audit.record(call, "generate secret", "", secret.id.hex())
-            keyring = Keyring(environment.id, self._node.state.epoch, secret, backed_up=False)
+            # An earlier attempt may have been sealed here, and its transaction may yet arrive: its secret is kept beside.
+            sealed = await self._membership.read_sealed_copy()
+            earlier = sealed.keys.values() if sealed is not None and sealed.environment == environment.id else ()
+            keyring = Keyring(environment.id, self._node.state.epoch, secret, earlier, backed_up=False)
             # Sealed here before the database calls it current, and handed out after: a crash, or an answer of the database that
             # never came, between the two neither loses a current secret nor spreads one that is not.
             await self._membership.seal(keyring)

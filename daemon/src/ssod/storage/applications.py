@@ -86,6 +86,7 @@ class ApplicationRepository:
     def delete(self, name: str, *, with_config: bool) -> None:
         """Raises ApplicationNotFound; ApplicationInUse while there is configuration and `with_config` is not said."""
         with self._database.transaction() as connection:
+            read_environment(connection, lock=True)  # as put_config does: no configuration comes between the count and the end
             self._find(connection, name)
             count = connection.execute(
                 select(func.count()).select_from(t.config).where(t.config.c.application == name)

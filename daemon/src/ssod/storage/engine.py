@@ -14,7 +14,11 @@ POSTGRESQL_LIMITS: dict[str, Any] = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 2,
-    "options": "-c statement_timeout=8000 -c lock_timeout=4000",
+    # The database's side of the same: a host that vanished within a transaction must not keep the environment's row locked.
+    "options": (
+        "-c statement_timeout=8000 -c lock_timeout=4000 -c idle_in_transaction_session_timeout=5000 "
+        "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=2 -c tcp_user_timeout=6000"
+    ),
     "application_name": "ssod",
 }
 

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, insert, select, text, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
-from ssod.errors import DatabaseUnavailable, InvalidValue, SecretExists, ServerNotFound, StaleEpoch, VersionConflict
+from ssod.errors import DatabaseUnavailable, InvalidValue, SecretExists, ServerIsMaster, ServerNotFound, StaleEpoch, VersionConflict
 from ssod.storage import schema as t
 from ssod.storage.records import BackupRecord, Environment, KeyRecord, ServerRecord, ServerReport
 
@@ -123,14 +123,12 @@ class EnvironmentRepository:
     def stepped_down(self, epoch: int) -> None:
         """The master of `epoch` says that it acts no more: nobody has to wait until its confirmation is old."""
         with self._database.transaction() as connection:
-            self._take_back(connection, epoch)
-
-    @staticmethod
-    def _take_back(connection: Connection, epoch: int) -> None:
-        # Of this epoch alone: a master that never came to act must not take back the confirmation of one that still may.
-        connection.execute(
-            update(t.environment).where(t.environment.c.confirmed_epoch == epoch).values(confirmed_at=None, confirmed_epoch=None)
-        )
+            # Of this epoch alone: a master that never came to act must not take back the confirmation of one that still may.
+            connection.execute(
+                update(t.environment)
+                .where(t.environment.c.confirmed_epoch == epoch)
+                .values(confirmed_at=None, confirmed_epoch=None)
+            )
 
     def is_writable(self) -> bool:
         """False for a PostgreSQL standby, or a SQLite file that may not be written (it raises then, as for a full disk)."""
@@ -139,19 +137,25 @@ class EnvironmentRepository:
                 return True  # BEGIN IMMEDIATE has taken the write lock
             return str(connection.execute(text("SHOW transaction_read_only")).scalar_one()) == "off"
 
-    def activate(self, server: str, expected_epoch: int) -> int:
-        """Makes `server` the master of a new epoch, which is returned. Raises StaleEpoch when it lost the race."""
+    def activate(self, server: str, expected_epoch: int, expected_key_id: bytes | None, newest_epoch: int = 0) -> int:
+        """Makes `server` the master of a new epoch, which is returned. Raises StaleEpoch when it lost the race.
+
+        Epoch and current key must still be those that the decision was made on. The new epoch is above `newest_epoch` too,
+        the highest that the server has seen: a database that was restored from an older copy gives none out twice.
+        """
         with self._database.transaction() as connection:
-            changed = connection.execute(
-                update(t.environment).where(t.environment.c.epoch == expected_epoch).values(master=server, epoch=expected_epoch + 1)
-            ).rowcount
-            if changed != 1:
-                now = read_environment(connection)
-                raise StaleEpoch(expected_epoch, now.epoch, now.master)
-            return expected_epoch + 1
+            environment = read_environment(connection, lock=True)
+            if (environment.epoch, environment.current_key_id) != (expected_epoch, expected_key_id):
+                raise StaleEpoch(expected_epoch, environment.epoch, environment.master)
+            epoch = max(environment.epoch, newest_epoch) + 1
+            connection.execute(update(t.environment).values(master=server, epoch=epoch))
+            return epoch
 
     def deactivate(self, server: str, epoch: int) -> int:
-        """Ends `server`'s mastership of `epoch`, leaving none; returns the new epoch."""
+        """Ends `server`'s mastership of `epoch`, leaving none; returns the new epoch.
+
+        Its confirmation stays: the server acts until it has heard that this happened, and says so then by `stepped_down`.
+        """
         with self._database.transaction() as connection:
             changed = connection.execute(
                 update(t.environment)
@@ -161,7 +165,6 @@ class EnvironmentRepository:
             if changed != 1:
                 now = read_environment(connection)
                 raise StaleEpoch(epoch, now.epoch, now.master)
-            self._take_back(connection, epoch)
             return epoch + 1
 
     @contextmanager
@@ -219,7 +222,10 @@ class ServerRepository:
             return _server(connection.execute(select(t.server).where(t.server.c.name == name)).one())
 
     def remove(self, name: str) -> None:
+        """Raises ServerIsMaster, ServerNotFound."""
         with self._database.transaction() as connection:
+            if read_environment(connection, lock=True).master == name:
+                raise ServerIsMaster(f"{name} is the master", next_step="make another server the master first")
             if connection.execute(delete(t.server).where(t.server.c.name == name)).rowcount == 0:
                 raise ServerNotFound(f"server {name} is not enrolled")
 

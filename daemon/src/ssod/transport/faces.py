@@ -65,6 +65,8 @@ class Faces:
 
     async def start(self, socket_path: str, address: str, context: ssl.SSLContext) -> None:
         loop = asyncio.get_running_loop()
+        # The port first: a second ssod, started by mistake, fails here and leaves the first one its socket.
+        self._tcp = _listen(address)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(socket_path)
         local = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -73,7 +75,6 @@ class Faces:
         os.chmod(socket_path, 0o666)  # noqa: S103
         self._socket_path = socket_path
         self._local = await loop.create_unix_server(self._factory, sock=local, backlog=512)
-        self._tcp = _listen(address)
         await self.reload(context)
 
     async def reload(self, context: ssl.SSLContext) -> None:

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from ssod.core.keyring import BadKeyring, Keyring
-from ssod.service.ports import Fetched, Noticed, PeerFailed
+from ssod.service.ports import Fetched, Noticed, PeerFailed, PeerRenewed
 from ssod.storage.records import ServerRecord
 
 CONNECT_SECONDS = 2.0
@@ -72,8 +72,9 @@ class HttpPeers:
         headers = {"content-type": "application/json"} if body is not None else {}
         if etag is not None:
             headers["if-none-match"] = etag
+        client = self._client
         try:
-            response = await self._client.request(
+            response = await client.request(
                 method,
                 f"https://{server.address}{path}",
                 content=body,
@@ -84,7 +85,9 @@ class HttpPeers:
             )
         except httpx.TimeoutException:
             raise PeerFailed(f"no answer from {server.name} ({server.address})") from None
-        except (httpx.HTTPError, OSError) as error:
+        except (httpx.HTTPError, OSError, RuntimeError) as error:
+            if client is not self._client:  # closed under this request by `renew`
+                raise PeerRenewed from None
             raise PeerFailed(f"{server.name} ({server.address}) cannot be reached: {_short(error)}") from None
         if response.status_code in (200, 204, 304):
             return response
@@ -107,7 +110,7 @@ class HttpPeers:
         try:
             response = await self._ask(server, "POST", "/v1/peer/notice", timeout, body=body)
             said = msgspec.json.decode(response.content, type=NoticeAnswer)
-        except (PeerFailed, msgspec.DecodeError) as error:
+        except (PeerFailed, PeerRenewed, msgspec.DecodeError) as error:
             return Noticed(server.name, False, False, None, None, time.monotonic() - started, str(error))
         took = time.monotonic() - started
         detail = None if said.attached else f"{server.name} was told, and is not attached"
