@@ -34,8 +34,8 @@ from ssod.service.ports import PeerFailed, PeerRenewed, Peers
 from ssod.storage.records import Environment, ServerRecord, ServerReport
 from ssod.storage.repository import EnvironmentRepository, ServerRepository
 
-# Status is asked by monitoring and by people, many at once: one look a second serves them all.
-LOOK_PAUSE = 1.0
+# Status is asked by monitoring and by people, many at once: one look serves them all.
+LOOK_PAUSE = 0.5
 
 
 class Membership:
@@ -114,7 +114,7 @@ class Membership:
         self.node.adopt(keyring)
 
     async def look(self) -> None:
-        """As `observe`, for those who only want to see: shared, and not more than once a second."""
+        """As `observe`, for those who only want to see: shared, and not repeated within LOOK_PAUSE."""
         if self.node.environment is not None and self.node.clock.monotonic() - self._looked < LOOK_PAUSE:
             return
         if self._looking is None or self._looking.done():
