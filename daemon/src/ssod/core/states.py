@@ -299,7 +299,8 @@ def is_attached(state: State, now: float) -> bool:
     if state.attachment is not Attachment.ATTACHED or state.last_seen is None:
         return False
     if state.mastership is Mastership.ACTIVE:
-        return now - state.last_seen.monotonic <= CONFIRMATION_WINDOW
+        # Less, not equal: the next master may begin at the very end of the window.
+        return now - state.last_seen.monotonic < CONFIRMATION_WINDOW
     return now - state.last_seen.monotonic <= state.refresh_interval * 1.1 + ATTACHMENT_SLACK
 
 
