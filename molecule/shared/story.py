@@ -31,9 +31,16 @@ class PromiseBroken(Exception):
 
 
 def say(text: str) -> None:
-    """One line of progress, with the time of day."""
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+    """One line of progress, with the time of day; a scenario's lines are also in reports/SCENARIO.log, as they come."""
+    line = f"{time.strftime('%H:%M:%S')} {text}\n"
+    sys.stderr.write(line)
     sys.stderr.flush()
+    scenario = os.environ.get("MOLECULE_SCENARIO_NAME")
+    if scenario:
+        directory = PROJECT / "reports"
+        directory.mkdir(exist_ok=True)
+        with (directory / f"{scenario}.log").open("a", encoding="utf-8") as log:
+            log.write(line)
 
 
 def promise(kept: object, text: str) -> None:

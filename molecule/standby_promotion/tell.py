@@ -29,8 +29,11 @@ def refuses(host: str) -> Any:
 
 
 def settled() -> bool:
-    """Every server is attached and follows the same master."""
-    states = [server(host) for host in SERVERS]
+    """Every server answers, is attached and follows the same master."""
+    try:
+        states = [server(host) for host in SERVERS]
+    except PromiseBroken:
+        return False  # a daemon that is just being started again
     return all(state["can_encrypt"] for state in states) and len({(state["master"], state["epoch"]) for state in states}) == 1
 
 
