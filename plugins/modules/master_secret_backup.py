@@ -23,10 +23,9 @@ description:
   - Beside it lies C(PATH.about.json), readable without the passphrase, with the key ids, the reminder and the file's
     SHA-256.
   - Nothing is done while the recorded backup covers every key of the keyring and the file at O(path) is still that
-    backup. A file
-    that is missing or altered, another reminder, or another kind of protection make a new backup. A changed passphrase
-      cannot be
-    seen; change O(reminder) with it, or remove the file.
+    backup, which the given passphrase opens. A file that is missing or altered, another reminder, another kind of
+      protection, other O(recipients) and another passphrase make a new backup.
+  - That a passphrase opens it can only be tried, which takes a second or two each time.
 extends_documentation_fragment:
   - holdfast.sso._ssod
   - holdfast.sso._ssod.attributes
@@ -167,6 +166,7 @@ def wanted_backup(params: t.Mapping[str, t.Any], hostname: str) -> Fields:
         "about_path": path + ".about.json",
         "place": params["place"] or f"{hostname}:{path}",
         "protection": "recipients" if params["recipients"] else "passphrase",
+        "recipients": sorted(set(params["recipients"] or ())),
         "reminder": params["reminder"] or "",
     }
 
@@ -191,13 +191,13 @@ def why_made(secret: t.Mapping[str, t.Any], wanted: Fields, sha256: str | None, 
         "it does not hold every key": not _key_ids(secret) <= set(about.get("key_ids") or ()),
         "its reminder is another": (about.get("reminder") or "") != wanted["reminder"],
         "it is protected otherwise": about.get("protection") != wanted["protection"],
+        "it is for other recipients": (about.get("recipients") or []) != wanted["recipients"],
     }
     return [reason for reason, holds in reasons.items() if holds]
 
 
-def plan_backup(secret: t.Mapping[str, t.Any], wanted: Fields, sha256: str | None, about: Fields) -> Plan:
+def plan_backup(secret: t.Mapping[str, t.Any], wanted: Fields, sha256: str | None, reasons: list[str]) -> Plan:
     """Makes a backup if there is a reason to; its SHA-256 cannot be known before."""
-    reasons = why_made(secret, wanted, sha256, about)
     predicted = view(wanted, None if reasons else sha256, secret["current_key_id"], _key_ids(secret))
     return Plan(bool(reasons), {**predicted, "reasons": reasons})
 
@@ -208,6 +208,25 @@ def view(wanted: Fields, sha256: str | None, key_id: str | None, key_ids: t.Iter
     return {**fields, "sha256": sha256, "current_key_id": key_id, "key_ids": sorted(key_ids)}
 
 
+def why_not_opened(module: SsoModule, wanted: Fields, sha256: str) -> list[str]:
+    """The reason to make a backup again that only a trial tells: a passphrase that was lost and made anew.
+
+    Without an identity there is no trial: for recipients, those that it was made for are compared. In check mode the task that
+    brings the passphrase here has brought nothing.
+    """
+    file = module.params["passphrase_file"]
+    if wanted["protection"] == "recipients" or (module.check_mode and file and not os.path.exists(file)):
+        return []
+    try:
+        proof = {**opening_credential(module), "place": wanted["place"], "record": False}
+        verify(module.api, wanted["path"], sha256, proof)
+    except SsodError as error:
+        if error.problem != "wrong-passphrase":
+            raise
+        return ["the passphrase does not open it"]
+    return []
+
+
 def make_backup(module: SsoModule, wanted: Fields) -> Fields:
     """Makes, writes, verifies, moves, and verifies again from where it will be looked for."""
     opening = opening_credential(module)
@@ -215,11 +234,13 @@ def make_backup(module: SsoModule, wanted: Fields) -> Fields:
     if wanted["reminder"]:
         request["reminder"] = wanted["reminder"]
     made = module.api.post("secret", "backup", body=request)
+    # Public keys. An age file does not tell whom it is for, so this is the only place where they can be read.
+    told = {**made["about"], **({} if opening else {"recipients": wanted["recipients"]})}
     proof = {**opening, "place": wanted["place"]}
 
     with draft_of(wanted["path"]) as draft, draft_of(wanted["about_path"]) as about:
         draft.write(base64.b64decode(made["backup"]))
-        about.write(json.dumps(made["about"], indent=2, sort_keys=True).encode("utf-8") + b"\n")
+        about.write(json.dumps(told, indent=2, sort_keys=True).encode("utf-8") + b"\n")
         own_as(module, draft.path, module.params["mode"])
         own_as(module, about.path, "0644")
         # An older backup may still be at path: nothing takes its place before it has been proved to open.
@@ -254,7 +275,10 @@ def main() -> None:
         wanted = wanted_backup(module.params, platform.node())
         secret = module.api.get("secret")
         sha256 = sha256_of(read_bytes(wanted["path"]))
-        plan = plan_backup(secret, wanted, sha256, about_of(read_bytes(wanted["about_path"])))
+        reasons = why_made(secret, wanted, sha256, about_of(read_bytes(wanted["about_path"])))
+        if sha256 is not None and not reasons:
+            reasons = why_not_opened(module, wanted, sha256)
+        plan = plan_backup(secret, wanted, sha256, reasons)
         recorded = secret["backup"] or {}
         before = {"path": wanted["path"], "sha256": sha256, "current_key_id": recorded.get("key_id")}
         after = module.carry_out(plan, lambda: {**plan.predicted, **make_backup(module, wanted)})

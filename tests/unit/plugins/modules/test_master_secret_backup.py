@@ -17,6 +17,7 @@ from ansible_collections.holdfast.sso.tests.unit.rig import Rig
 
 CANARY = "canary-passphrase-81c2"
 RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+OTHER_RECIPIENT = "age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg"
 
 
 @pytest.fixture
@@ -92,6 +93,48 @@ def test_recipients_need_no_credential(rig: Rig, ssod: FakeSsod, options: dict[s
     _foretold, done = rig.four_ways("master_secret_backup", **options, recipients=[RECIPIENT])
     assert done["backup"]["protection"] == "recipients"
     assert ssod.state["backup"]["protection"] == "recipients"
+
+
+def test_a_backup_for_other_recipients_is_made_again(rig: Rig, options: dict[str, t.Any]) -> None:
+    """Whom it is for is kept beside it, for the file does not tell; their order says nothing."""
+    del options["passphrase_file"]
+    done = rig.run("master_secret_backup", **options, recipients=[RECIPIENT, OTHER_RECIPIENT])
+    about = json.loads(pathlib.Path(done["backup"]["about_path"]).read_text())
+    assert about["recipients"] == sorted([RECIPIENT, OTHER_RECIPIENT])
+    assert not rig.run("master_secret_backup", **options, recipients=[OTHER_RECIPIENT, RECIPIENT]).changed
+    foretold = rig.run("master_secret_backup", check=True, **options, recipients=[RECIPIENT])
+    assert foretold["backup"]["reasons"] == ["it is for other recipients"]
+    assert rig.run("master_secret_backup", **options, recipients=[RECIPIENT]).changed
+    assert not rig.run("master_secret_backup", **options, recipients=[RECIPIENT]).changed
+
+
+def test_a_passphrase_that_does_not_open_it_makes_another(rig: Rig, ssod: FakeSsod, options: dict[str, t.Any]) -> None:
+    """A passphrase that was lost and made anew is found out now, and not at the restore."""
+    assert rig.run("master_secret_backup", **options).changed
+    pathlib.Path(options["passphrase_file"]).write_text("another-passphrase-4d1e\n")
+    foretold = rig.run("master_secret_backup", check=True, **options)
+    assert foretold["backup"]["reasons"] == ["the passphrase does not open it"]
+    before = ssod.state["backup"]
+    done = rig.run("master_secret_backup", **options)
+    assert done["backup"]["reasons"] == ["the passphrase does not open it"]
+    assert ssod.state["backup"]["sha256"] == done["backup"]["sha256"] != before["sha256"]
+    assert not rig.run("master_secret_backup", **options).changed
+
+
+def test_a_trial_that_fails_otherwise_is_no_reason_for_another(rig: Rig, ssod: FakeSsod, options: dict[str, t.Any]) -> None:
+    """A daemon that cannot try it says nothing of the passphrase: that is told, and the backup left alone."""
+    sha256 = rig.run("master_secret_backup", **options)["backup"]["sha256"]
+    ssod.instead["POST /v1/secret/backup/verify"] = Problem(503, "database-unavailable")
+    assert rig.run("master_secret_backup", **options)["problem"] == "database-unavailable"
+    assert ssod.state["backup"]["sha256"] == sha256
+
+
+def test_check_mode_needs_no_passphrase_that_would_be_carried_here(rig: Rig, options: dict[str, t.Any]) -> None:
+    """The task that carries it does nothing in check mode; a run without it fails all the same."""
+    assert rig.run("master_secret_backup", **options).changed
+    os.unlink(options["passphrase_file"])
+    assert not rig.run("master_secret_backup", check=True, **options).changed
+    assert rig.run("master_secret_backup", **options)["problem"] == "credential-unusable"
 
 
 def altered(options: dict[str, t.Any], _ssod: FakeSsod) -> None:
