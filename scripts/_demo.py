@@ -35,7 +35,7 @@ def show(environment: Environment, host: str, command: str, *, succeeds: bool = 
     """Run an ssoctl command on a host, and print what it printed."""
     print(f"[{host}]# ssoctl {command}", flush=True)
     out = environment.ssh(host, f"ssoctl {command} 2>&1; echo exit $?")
-    text, _, code = out.rstrip().rpartition("exit ")
+    text, _word, code = out.rstrip().rpartition("exit ")
     print("\n".join(f"    {line}" for line in text.rstrip().splitlines()), flush=True)
     if (int(code) == 0) is not succeeds:
         raise PromiseBroken(f"`ssoctl {command}` on {host} ended with exit code {code}")

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Makes another environment on this host, for a moment: an ssod with SQLite and a certificate of its own. Prints its
 # backup in hex as the last line, and leaves nothing behind.
 set -euo pipefail

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Ask ssod one thing over its unix socket, as whoever runs this: the body from standard input, the answer as one JSON line."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """A program that uses its SSO server all the time, and writes down what it saw. Runs on a test host, as a Unix user.
 
 Every 50 ms it decrypts a value it knows, encrypts a new one, and asks who is master; every second it changes a

@@ -273,7 +273,7 @@ class Seen:
                 if active and two["asked"] - one["answered"] < 1.0:
                     edges += [(one["answered"], 1), (two["asked"], -1)]
         most = now = 0
-        for _, change in sorted(edges):
+        for _at, change in sorted(edges):
             now += change
             most = max(most, now)
         return most
@@ -324,7 +324,7 @@ def write_report(scenario: str, document: dict[str, Any]) -> None:
     for fault in document.get("faults", []):
         for number, run in enumerate(fault["runs"], 1):
             rows += [(f"{fault['fault']} {number}: {key}", value) for key, value in run.items()]
-    width = max(len(name) for name, _ in rows)
+    width = max(len(row[0]) for row in rows)
     sys.stdout.write(f"{scenario}: reports/{scenario}.json\n")
     for name, value in rows:
         sys.stdout.write(f"  {name:<{width}}  {value}\n")

@@ -6,6 +6,7 @@ Probes on every SSO server decrypt and encrypt all the time. Each fault begins w
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from leaks import Watch, secrets_of
@@ -127,12 +128,11 @@ with Watch(env) as watch:
     promise(server("s1")["epoch"] == epoch and server("m1")["mastership"] == "active", "the refusal changed nothing")
 
     faults: dict[str, list[dict[str, Any]]] = {"power-off": [], "cut off": [], "frozen": []}
-    off = lambda host: env.power("off", host)  # noqa: E731  as short as the fault
+    off, cut, join = (partial(env.power, verb) for verb in ("off", "cut", "join"))
     faults["power-off"].append(fault("power-off", "m1", "m2", off, wait_until_up, broken=True))
     journal = env.ssh("m1", "journalctl -u ssod -b --no-pager -o cat")
     promise("has begun (master: m2)" in journal, "the old master, back again, says that a newer epoch has begun")
     faults["power-off"].append(fault("power-off", "m2", "m1", off, wait_until_up, broken=True))
-    cut, join = lambda host: env.power("cut", host), lambda host: env.power("join", host)  # noqa: E731  as above
     faults["cut off"].append(fault("cut off", "m1", "m2", cut, join, broken=False))
     faults["frozen"].append(frozen("m2"))
 
