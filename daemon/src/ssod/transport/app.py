@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import parse_qs, unquote
 
 import msgspec
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from ssod.core.access import Caller
 from ssod.errors import (
@@ -75,12 +76,16 @@ class Problem(msgspec.Struct, omit_defaults=True):
 
 
 class Route(NamedTuple):
-    """`path` is split at its slashes; a part `*` takes any one segment. `alone`: cancelled when the client goes away."""
+    """`path` is split at its slashes; a part `*` takes any one segment. `alone`: cancelled when the client goes away.
+
+    `prompt`: a POST whose handler mostly answers without waiting, and then without a task of its own (protocol.py).
+    """
 
     method: str
     path: str
     handler: Handler
     alone: bool = False
+    prompt: bool = False
 
 
 def body_as(kind: type[T]) -> Callable[[bytes], T]:
@@ -144,6 +149,7 @@ class App:
                 methods = {}
                 self._patterns.append((parts, methods))
             methods[route.method] = route
+        self.prompt = {route.path.encode(): route.handler for route in routes if route.prompt}
         self._numbers = itertools.count(1)
         self._prefix = tracking_prefix
         self._observe = observe
@@ -154,15 +160,8 @@ class App:
         try:
             response = await self._respond(scope, receive, tracking_id)
             self._observe(scope["path"], None)
-        except SsodError as error:
-            self._observe(scope["path"], error)
-            response = problem(error, tracking_id)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # a defect: the caller learns only where to look, the journal learns the rest
-            self._defect(tracking_id, error)
-            hidden = SsodError("ssod made a mistake", next_step=f"look in the journal for {tracking_id}")
-            response = problem(hidden, tracking_id)
+        except Exception as error:
+            response = self._failed(scope["path"], tracking_id, error)
         headers = [
             (b"content-type", response.content_type),
             (b"content-length", b"%d" % len(response.body)),
@@ -173,6 +172,38 @@ class App:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
+
+    def _failed(self, path: str, tracking_id: str, error: Exception) -> Response:
+        if isinstance(error, SsodError):
+            self._observe(path, error)
+            return problem(error, tracking_id)
+        # A defect: the caller learns only where to look, the journal learns the rest.
+        self._defect(tracking_id, error)
+        hidden = SsodError("ssod made a mistake", next_step=f"look in the journal for {tracking_id}")
+        return problem(hidden, tracking_id)
+
+    def answer_promptly(
+        self, path: bytes, headers: list[tuple[bytes, bytes]], body: bytes, peer: UnixPeer | TlsPeer
+    ) -> bytes | None:
+        """The whole HTTP answer to a POST of one of `prompt`; None when its handler has to wait, and then it did nothing yet."""
+        tracking_id = f"{self._prefix}-{next(self._numbers)}"
+        try:
+            caller = self._callers.of(peer)
+            if body and not self._declares_json(headers):
+                raise WrongContentType("the body must come with Content-Type: application/json")
+            response = self.prompt[path](Request(Call(caller, tracking_id), peer, (), {}, headers, body))
+            if not isinstance(response, Response):
+                cast("Coroutine[Any, Any, Response]", response).close()  # it has not begun
+                return None
+            self._observe(path.decode(), None)
+        except Exception as error:
+            response = self._failed(path.decode(), tracking_id, error)
+        return b"%bcontent-type: %b\r\ncontent-length: %d\r\ncache-control: no-store\r\n\r\n%b" % (
+            STATUS_LINE[response.status],
+            response.content_type,
+            len(response.body),
+            response.body,
+        )
 
     async def _respond(self, scope: dict[str, Any], receive: Any, tracking_id: str) -> Response:
         caller: Caller = self._callers.of(scope["peer"])

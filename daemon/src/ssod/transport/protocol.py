@@ -1,4 +1,5 @@
-"""uvicorn's HTTP protocol with two additions: it knows the peer, and it bounds what a request may cost before it is whole.
+"""uvicorn's HTTP protocol with three additions: it knows the peer, it bounds what a request may cost before it is whole, and it
+answers what needs no waiting (one value to encrypt or decrypt) at once: without an ASGI message, a task, or a turn of the loop.
 
 See docs/adr/0002-http-stack.md. `scope["peer"]` is a UnixPeer or a TlsPeer, taken once a connection.
 """
@@ -14,6 +15,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 # Bytes of one request, head and body, before it is cut off without an answer: above the API's own limit of a body.
 REQUEST_BYTES: Final = 20 << 20
+# A request with a body beyond this is not answered at once: others would wait for it.
+PROMPT_BYTES: Final = 16 << 10
 # Seconds from a request's first byte to its last.
 REQUEST_SECONDS: Final = 15.0
 
@@ -42,10 +45,15 @@ class PeerProtocol(HttpToolsProtocol):
     """One connection of either face."""
 
     peer: UnixPeer | TlsPeer
+    app: Any  # ssod.transport.app.App, which this file must not know
     arriving = False
     arrived = 0
     last = False
     deadline: asyncio.TimerHandle | None = None
+    # Of a request that is answered when it is whole: its body so far. None for every other.
+    held: bytes | None = None
+    answered = False  # such a one, in the data that has just come
+    served = False  # such a one, ever
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         tls = transport.get_extra_info("ssl_object")
@@ -60,11 +68,14 @@ class PeerProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self.answered:
+            self.answered = False
+            if not self.arriving:
+                self._end_deadline()
+                return
         cycle = self.cycle
         if not self.arriving and cycle is not None and not cycle.response_complete:
-            if self.deadline is not None:  # whole: from here on the time is the handler's
-                self.deadline.cancel()
-                self.deadline = None
+            self._end_deadline()  # whole: from here on the time is the handler's
             return
         # Part of a request, or only empty lines, for which httptools begins no message.
         self.arrived += len(data)
@@ -73,29 +84,78 @@ class PeerProtocol(HttpToolsProtocol):
         elif self.deadline is None:
             self.deadline = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
 
+    def _end_deadline(self) -> None:
+        if self.deadline is not None:
+            self.deadline.cancel()
+            self.deadline = None
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.arriving, self.arrived = True, 0
         self.scope["peer"] = self.peer  # type: ignore[typeddict-unknown-key]
 
     def on_headers_complete(self) -> None:
+        if self._may_be_prompt():
+            self.held = b""
+            return
         super().on_headers_complete()
         if self.last:
             self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
         """Ends the connection after its request; one that has just been made is still given its first one."""
-        if self.cycle is None or (self.arriving and self.cycle.response_complete):
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and (self.arriving or (self.cycle is None and not self.served)):
             self.last = True  # `deadline` bounds how long that may take
+        elif idle:
+            self.transport.close()
         else:
             super().shutdown()
 
+    def _may_be_prompt(self) -> bool:
+        """A POST to a path that is answered without waiting, with nothing else under way on this connection."""
+        parser = self.parser
+        return (
+            self.url in self.app.prompt
+            and (self.cycle is None or self.cycle.response_complete)
+            and parser.get_method() == b"POST"
+            and parser.should_keep_alive()
+            and not self.expect_100_continue
+            and not self.flow.write_paused
+        )
+
+    def on_body(self, body: bytes) -> None:
+        if self.held is None:
+            super().on_body(body)
+            return
+        self.held += body
+        if len(self.held) > PROMPT_BYTES:
+            held, self.held = self.held, None
+            self._begin_ordinary(held)
+
     def on_message_complete(self) -> None:
         self.arriving = False
+        held, self.held = self.held, None
+        if held is not None:
+            if not self.last:
+                answer = self.app.answer_promptly(self.url, self.headers, held, self.peer)
+                if answer is not None:
+                    self.transport.write(answer)
+                    self.answered = self.served = True
+                    self.on_response_complete()
+                    return
+            # It has to wait after all, or is to be the last: the ordinary way, from its beginning.
+            self._begin_ordinary(held)
         super().on_message_complete()
+
+    def _begin_ordinary(self, body: bytes) -> None:
+        super().on_headers_complete()
+        if self.last:
+            self.cycle.keep_alive = False
+        if body:
+            super().on_body(body)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
-        if self.deadline is not None:
-            self.deadline.cancel()
+        self._end_deadline()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -182,8 +183,8 @@ class DataRoutes:
 
     def routes(self) -> list[Route]:
         return [
-            Route("POST", "/v1/encrypt", self.encrypt),
-            Route("POST", "/v1/decrypt", self.decrypt),
+            Route("POST", "/v1/encrypt", self.encrypt, prompt=True),
+            Route("POST", "/v1/decrypt", self.decrypt, prompt=True),
             Route("POST", "/v1/encrypt-batch", self.encrypt_batch),
             Route("POST", "/v1/decrypt-batch", self.decrypt_batch),
             Route("GET", "/v1/applications", self.list_applications),
@@ -202,25 +203,25 @@ class DataRoutes:
         body = self._encrypt_body(request.body)
         application = self._authority.known(body.application)
         if application is None:
-            return self._after(self._authority.find(body.application), self.encrypt, request)
+            return self._after(partial(self._authority.find, body.application), self.encrypt, request)
         try:
             (ciphertext,) = self._encryption.encrypt(request.call, application, body.context, (body.plaintext,))
         except MasterLost:
-            return self._after(self._encryption.keyring_for_encryption(), self.encrypt, request)
+            return self._after(self._encryption.keyring_for_encryption, self.encrypt, request)
         return answer(d.Ciphertext(ciphertext))
 
     def decrypt(self, request: Request) -> Response | Awaitable[Response]:
         body = self._decrypt_body(request.body)
         application = self._authority.known(body.application)
         if application is None:
-            return self._after(self._authority.find(body.application), self.decrypt, request)
+            return self._after(partial(self._authority.find, body.application), self.decrypt, request)
         (plaintext,) = self._encryption.decrypt(request.call, application, body.context, (body.ciphertext,))
         return answer(d.Plaintext(plaintext))
 
     @staticmethod
-    async def _after(missing: Awaitable[object], handler: Handler, request: Request) -> Response:
+    async def _after(missing: Callable[[], Awaitable[object]], handler: Handler, request: Request) -> Response:
         """Waits for what was missing, or raises what it raises; then handles the request from its beginning."""
-        await missing
+        await missing()
         outcome = handler(request)
         return outcome if isinstance(outcome, Response) else await outcome
 
