@@ -15,8 +15,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 # Bytes of one request, head and body, before it is cut off without an answer: above the API's own limit of a body.
 REQUEST_BYTES: Final = 20 << 20
-# A request with a body beyond this is not answered at once: others would wait for it.
-PROMPT_BYTES: Final = 16 << 10
+# Digits of the length of a body that is answered at once (under 10 kB): nobody waits long for it.
+PROMPT_DIGITS: Final = 4
 # Seconds from a request's first byte to its last.
 REQUEST_SECONDS: Final = 15.0
 
@@ -113,25 +113,26 @@ class PeerProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def _may_be_prompt(self) -> bool:
-        """A POST to a path that is answered without waiting, with nothing else under way on this connection."""
-        parser = self.parser
-        return (
-            self.url in self.app.prompt
-            and (self.cycle is None or self.cycle.response_complete)
-            and parser.get_method() == b"POST"
-            and parser.should_keep_alive()
-            and not self.expect_100_continue
-            and not self.flow.write_paused
-        )
+        """A small POST to a path that is answered without waiting, with nothing else under way on this connection."""
+        if (
+            self.url not in self.app.prompt
+            or not (self.cycle is None or self.cycle.response_complete)
+            or self.parser.get_method() != b"POST"
+            or not self.parser.should_keep_alive()
+            or self.expect_100_continue
+            or self.flow.write_paused
+        ):
+            return False
+        for name, value in self.headers:
+            if name == b"content-length":
+                return len(value) <= PROMPT_DIGITS
+        return False
 
     def on_body(self, body: bytes) -> None:
         if self.held is None:
             super().on_body(body)
-            return
-        self.held += body
-        if len(self.held) > PROMPT_BYTES:
-            held, self.held = self.held, None
-            self._begin_ordinary(held)
+        else:
+            self.held += body
 
     def on_message_complete(self) -> None:
         self.arriving = False
