@@ -49,10 +49,10 @@ def lose_everything(host: str) -> None:
 def refused(what: str, problem: str, content: bytes, passphrase: str = PASSPHRASE) -> None:
     """Restoring this is refused with this problem, and afterwards everything is as it was."""
     before = (status("m2")["environment"], status("m2")["server"]["key_id"], status("m2")["server"]["sealed_key_id"])
-    env.ssh("m2", "umask 077; cat > /root/try.age", stdin=content)
-    env.ssh("m2", "umask 077; cat > /root/try.passphrase", stdin=passphrase.encode())
-    done = env.ssh("m2", "ssoctl secret restore --yes --passphrase-file /root/try.passphrase /root/try.age 2>&1; echo exit $?")
-    env.ssh("m2", "rm -f /root/try.age /root/try.passphrase")
+    env.ssh("m2", "umask 077; cat > /run/try.age", stdin=content)
+    env.ssh("m2", "umask 077; cat > /run/try.passphrase", stdin=passphrase.encode())
+    done = env.ssh("m2", "ssoctl secret restore --yes --passphrase-file /run/try.passphrase /run/try.age 2>&1; echo exit $?")
+    env.ssh("m2", "rm -f /run/try.age /run/try.passphrase")
     say(f"    {' '.join(done.split())[:240]}")
     after = (status("m2")["environment"], status("m2")["server"]["key_id"], status("m2")["server"]["sealed_key_id"])
     refusals[what] = problem in done and "exit 1" in done and before == after
@@ -62,7 +62,7 @@ def refused(what: str, problem: str, content: bytes, passphrase: str = PASSPHRAS
 def other_environment() -> bytes:
     """A real backup of another environment: an ssod of its own on m2, with SQLite, for a moment."""
     script = (Path(__file__).parent / "other_environment.sh").read_bytes()
-    return bytes.fromhex(env.ssh("m2", "cat > /root/other.sh; bash /root/other.sh", stdin=script).strip().splitlines()[-1])
+    return bytes.fromhex(env.ssh("m2", "cat > /run/other.sh; bash /run/other.sh", stdin=script).strip().splitlines()[-1])
 
 
 def interrupted() -> int:

@@ -1,0 +1,8 @@
+"""The route table: each handler reads its body, calls one use case, and shapes the answer. No decision is made here."""
+
+from ssod.transport.routes.data import DataRoutes
+from ssod.transport.routes.master import MasterRoutes
+from ssod.transport.routes.secret import SecretRoutes
+from ssod.transport.routes.status import StatusRoutes
+
+__all__ = ["DataRoutes", "MasterRoutes", "SecretRoutes", "StatusRoutes"]

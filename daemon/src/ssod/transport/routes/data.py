@@ -1,0 +1,151 @@
+"""Routes for encrypting, decrypting, applications and their configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from ssod.errors import MasterLost
+from ssod.service.applications import Applications
+from ssod.service.authority import Authority
+from ssod.service.configuration import Configuration, Configurations
+from ssod.service.encryption import Encryption
+from ssod.service.node import Node
+from ssod.storage.records import Application
+from ssod.transport import documents as d
+from ssod.transport.app import Handler, Request, Response, Route, answer, body_as
+from ssod.transport.routes.shapes import application_document, time_text
+
+
+class DataRoutes:
+    """Encrypting, decrypting, applications and their configurations."""
+
+    def __init__(
+        self,
+        authority: Authority,
+        encryption: Encryption,
+        applications: Applications,
+        configurations: Configurations,
+        node: Node,
+    ) -> None:
+        self._authority = authority
+        self._encryption = encryption
+        self._applications = applications
+        self._configurations = configurations
+        self._node = node
+        self._encrypt_body = body_as(d.EncryptBody)
+        self._decrypt_body = body_as(d.DecryptBody)
+        self._encrypt_batch_body = body_as(d.EncryptBatchBody)
+        self._decrypt_batch_body = body_as(d.DecryptBatchBody)
+        self._application_body = body_as(d.ApplicationBody)
+        self._config_body = body_as(d.ConfigBody)
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("POST", "/v1/encrypt", self.encrypt, prompt=True),
+            Route("POST", "/v1/decrypt", self.decrypt, prompt=True),
+            Route("POST", "/v1/encrypt-batch", self.encrypt_batch),
+            Route("POST", "/v1/decrypt-batch", self.decrypt_batch),
+            Route("GET", "/v1/applications", self.list_applications),
+            Route("GET", "/v1/applications/*", self.show_application),
+            Route("PUT", "/v1/applications/*", self.put_application),
+            Route("DELETE", "/v1/applications/*", self.delete_application),
+            Route("GET", "/v1/applications/*/config", self.list_configs),
+            Route("GET", "/v1/applications/*/config/*", self.get_config),
+            Route("PUT", "/v1/applications/*/config/*", self.put_config),
+            Route("DELETE", "/v1/applications/*/config/*", self.delete_config),
+        ]
+
+    # One value a request is the busiest path: these two answer without a coroutine when nothing has to be waited for.
+
+    def encrypt(self, request: Request) -> Response | Awaitable[Response]:
+        body = self._encrypt_body(request.body)
+        application = self._authority.known(body.application)
+        if application is None:
+            return self._after(partial(self._authority.find, body.application), self.encrypt, request)
+        try:
+            (ciphertext,) = self._encryption.encrypt(request.call, application, body.context, (body.plaintext,))
+        except MasterLost:
+            return self._after(self._encryption.keyring_for_encryption, self.encrypt, request)
+        return answer(d.Ciphertext(ciphertext))
+
+    def decrypt(self, request: Request) -> Response | Awaitable[Response]:
+        body = self._decrypt_body(request.body)
+        application = self._authority.known(body.application)
+        if application is None:
+            return self._after(partial(self._authority.find, body.application), self.decrypt, request)
+        (plaintext,) = self._encryption.decrypt(request.call, application, body.context, (body.ciphertext,))
+        return answer(d.Plaintext(plaintext))
+
+    @staticmethod
+    async def _after(missing: Callable[[], Awaitable[object]], handler: Handler, request: Request) -> Response:
+        """Waits for what was missing, or raises what it raises; then handles the request from its beginning."""
+        await missing()
+        outcome = handler(request)
+        return outcome if isinstance(outcome, Response) else await outcome
+
+    async def encrypt_batch(self, request: Request) -> Response:
+        body = self._encrypt_batch_body(request.body)
+        application = self._authority.known(body.application) or await self._authority.find(body.application)
+        if not self._node.attached:
+            await self._encryption.keyring_for_encryption()
+        return answer(d.Ciphertexts(self._encryption.encrypt(request.call, application, body.context, body.plaintexts)))
+
+    async def decrypt_batch(self, request: Request) -> Response:
+        body = self._decrypt_batch_body(request.body)
+        application = self._authority.known(body.application) or await self._authority.find(body.application)
+        return answer(d.Plaintexts(self._encryption.decrypt(request.call, application, body.context, body.ciphertexts)))
+
+    async def list_applications(self, request: Request) -> Response:
+        found = await self._applications.visible(request.call)
+        return answer({"applications": [application_document(each) for each in found]})
+
+    async def show_application(self, request: Request) -> Response:
+        return answer(application_document(await self._applications.show(request.call, request.path[0])))
+
+    async def put_application(self, request: Request) -> Response:
+        b = self._application_body(request.body)
+        wanted = Application(
+            request.path[0], b.description, b.contact, b.enabled, tuple(b.administrators), tuple(b.users), tuple(b.fields), 0
+        )
+        return answer(application_document(await self._applications.put(request.call, wanted, b.if_version)))
+
+    async def delete_application(self, request: Request) -> Response:
+        await self._applications.delete(request.call, request.path[0], with_config=request.flag("with_config"))
+        return answer({})
+
+    async def list_configs(self, request: Request) -> Response:
+        entries = await self._configurations.names(request.call, request.path[0])
+        return answer({"configs": [each._asdict() | {"updated_at": time_text(each.updated_at)} for each in entries]})
+
+    async def get_config(self, request: Request) -> Response:
+        application, name = request.path
+        found = await self._configurations.get(request.call, application, name, reveal=request.flag("reveal"))
+        return answer(self._config_document(found))
+
+    @staticmethod
+    def _config_document(found: Configuration) -> dict[str, Any]:
+        return {
+            "application": found.record.application,
+            "name": found.record.name,
+            "version": found.record.version,
+            "updated_at": time_text(found.record.updated_at),
+            "key_id": found.key_id,
+            "properties": found.properties,
+            "masked": found.masked,
+            "cached_at": time_text(found.cached_at),
+        }
+
+    async def put_config(self, request: Request) -> Response:
+        application, name = request.path
+        body = self._config_body(request.body)
+        version, changes = await self._configurations.put(
+            request.call, application, name, body.properties, body.if_version, dry_run=request.flag("dry_run")
+        )
+        return answer({"version": version, "changes": changes._asdict()})
+
+    async def delete_config(self, request: Request) -> Response:
+        application, name = request.path
+        version = await self._configurations.delete(request.call, application, name, dry_run=request.flag("dry_run"))
+        return answer({"version": version})

@@ -1,0 +1,139 @@
+"""Routes for mastership and enrolment, and for what the enrolled servers ask each other."""
+
+from __future__ import annotations
+
+from ssod import __version__
+from ssod.core.states import Mastership
+from ssod.errors import Malformed, NotEnrolled
+from ssod.service.applications import check_name
+from ssod.service.authority import Authority
+from ssod.service.mastership import MastershipService
+from ssod.service.membership import Membership
+from ssod.service.node import Node
+from ssod.service.offload import Offload
+from ssod.service.ports import Audit
+from ssod.storage.repository import ServerRepository
+from ssod.transport import documents as d
+from ssod.transport.app import Request, Response, Route, answer, body_as
+from ssod.transport.protocol import TlsPeer
+from ssod.transport.routes.shapes import noticed_documents, server_document
+
+LONGEST_WAIT = 3600.0
+
+
+class MasterRoutes:
+    """Mastership and enrolment, for SSO administrators; and what the enrolled servers ask each other."""
+
+    def __init__(
+        self,
+        node: Node,
+        membership: Membership,
+        mastership: MastershipService,
+        servers: ServerRepository,
+        authority: Authority,
+        audit: Audit,
+        offload: Offload,
+    ) -> None:
+        self._node = node
+        self._membership = membership
+        self._mastership = mastership
+        self._servers = servers
+        self._authority = authority
+        self._audit = audit
+        self._offload = offload
+        self._activate_body = body_as(d.ActivateBody)
+        self._deactivate_body = body_as(d.DeactivateBody)
+        self._server_body = body_as(d.ServerBody)
+        self._notice_body = body_as(d.NoticeBody)
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("POST", "/v1/master/activate", self.activate),
+            Route("POST", "/v1/master/deactivate", self.deactivate),
+            Route("GET", "/v1/servers", self.list_servers),
+            Route("PUT", "/v1/servers/*", self.enrol),
+            Route("DELETE", "/v1/servers/*", self.remove),
+            Route("GET", "/v1/peer/keyring", self.keyring, alone=True),
+            Route("POST", "/v1/peer/notice", self.notice),
+        ]
+
+    async def activate(self, request: Request) -> Response:
+        body = self._activate_body(request.body)
+        changed, noticed = await self._mastership.activate(request.call, body.expected_epoch, dry_run=body.dry_run)
+        return answer(
+            {
+                "changed": changed,
+                "master": self._node.state.master,
+                "epoch": self._node.state.epoch,
+                "servers": noticed_documents(noticed),
+            }
+        )
+
+    async def deactivate(self, request: Request) -> Response:
+        body = self._deactivate_body(request.body)
+        changed = await self._mastership.deactivate(request.call, dry_run=body.dry_run)
+        return answer({"changed": changed, "epoch": self._node.state.epoch})
+
+    async def list_servers(self, request: Request) -> Response:
+        self._authority.everywhere(request.call.caller, "manage servers")
+        return answer({"servers": [server_document(each) for each in await self._offload(self._servers.all)]})
+
+    async def enrol(self, request: Request) -> Response:
+        self._authority.everywhere(request.call.caller, "manage servers")
+        body, name = self._server_body(request.body), check_name("server", request.path[0])
+        self._audit.record(request.call, "enrol server", name)
+        server = await self._offload(self._servers.enrol, name, body.address, body.may_become_master, self._node.clock.now().utc)
+        await self._membership.report_again()
+        await self._membership.refresh()
+        return answer(server_document(server))
+
+    async def remove(self, request: Request) -> Response:
+        self._authority.everywhere(request.call.caller, "manage servers")
+        name = request.path[0]
+        self._audit.record(request.call, "remove server", name)
+        await self._offload(self._servers.remove, name)
+        await self._membership.observe()
+        return answer({})
+
+    async def _enrolled(self, request: Request) -> str:
+        """The name of the enrolled server that asks. Raises NotEnrolled for everybody else."""
+        peer = request.peer
+        if not isinstance(peer, TlsPeer) or peer.name is None:
+            raise NotEnrolled("this is for enrolled servers, over mutual TLS")
+        if peer.name not in self._membership.enrolled:
+            await self._membership.observe()
+        if peer.name not in self._membership.enrolled:
+            raise NotEnrolled(f"{peer.name} is not enrolled", next_step="enrol it with `ssoctl servers enrol`, or site.yml")
+        return peer.name
+
+    async def keyring(self, request: Request) -> Response:
+        name = await self._enrolled(request)
+        try:
+            # In this order: of NaN and 0, the larger is then 0, and a wait always ends.
+            wait = min(max(0.0, float(request.query.get("wait", "0"))), LONGEST_WAIT)
+        except ValueError:
+            raise Malformed("wait is a number of seconds") from None
+        named = request.header(b"if-none-match")
+        etag = None if named in (None, b'"none"') else (named or b"").decode("latin-1")
+        epoch, current, document = await self._mastership.keyring_for(request.call, name, etag, wait)
+        headers = [(b"holdfast-epoch", str(epoch).encode())]
+        if current is not None:
+            headers.append((b"etag", current.encode()))
+        return Response(document or b"", 200 if document else 304, headers=tuple(headers))
+
+    async def notice(self, request: Request) -> Response:
+        await self._enrolled(request)
+        self._notice_body(request.body)
+        # What the notice claims is not believed: the database says who is master.
+        await self._membership.refresh()
+        node = self._node
+        followed = node.attached or node.mastership is Mastership.ACTIVE
+        return answer(
+            {
+                "name": node.state.server,
+                "attached": followed,
+                "key_id": node.key_id,
+                "epoch": node.state.epoch,
+                "version": __version__,
+            }
+        )

@@ -1,0 +1,106 @@
+"""Routes for the master secret, for SSO administrators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ssod.service.backup import Opener
+from ssod.service.node import Node
+from ssod.service.secret import Secret
+from ssod.storage.records import Environment
+from ssod.transport import documents as d
+from ssod.transport.app import Request, Response, Route, answer, body_as
+from ssod.transport.routes.shapes import noticed_documents, time_text
+
+
+class SecretRoutes:
+    """The master secret, for SSO administrators."""
+
+    def __init__(self, node: Node, secret: Secret) -> None:
+        self._node = node
+        self._secret = secret
+        self._backup_body = body_as(d.BackupBody)
+        self._verify_body = body_as(d.VerifyBody)
+        self._restore_body = body_as(d.RestoreBody)
+        self._distribute_body = body_as(d.DistributeBody)
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("GET", "/v1/secret", self.show),
+            Route("POST", "/v1/secret/generate", self.generate),
+            Route("POST", "/v1/secret/backup", self.backup),
+            Route("POST", "/v1/secret/backup/verify", self.verify),
+            Route("POST", "/v1/secret/restore", self.restore),
+            Route("POST", "/v1/secret/distribute", self.distribute),
+        ]
+
+    def _document(self, environment: Environment) -> dict[str, Any]:
+        current, backup, keyring = environment.current_key_id, environment.backup, self._node.keyring
+        keys = [
+            {
+                "key_id": key.key_id.hex(),
+                "created_at": time_text(key.created_at),
+                "state": "current" if key.key_id == current else "retired",
+            }
+            for key in environment.keys
+        ]
+        return {
+            "environment_id": environment.id,
+            "current_key_id": current.hex() if current else None,
+            "epoch": environment.epoch,
+            "generated_at": next((key["created_at"] for key in keys if key["state"] == "current"), None),
+            "keys": keys,
+            "held_key_ids": sorted(key.hex() for key in keyring.keys) if keyring else [],
+            "sealed_key_id": self._node.sealed_key_id,
+            "backup": backup
+            and {
+                "key_id": backup.key_id.hex(),
+                "verified_at": time_text(backup.verified_at),
+                "place": backup.place,
+                "sha256": backup.sha256,
+                "protection": backup.protection,
+            },
+        }
+
+    async def show(self, request: Request) -> Response:
+        return answer(self._document(await self._secret.show(request.call)))
+
+    async def generate(self, request: Request) -> Response:
+        body_as(d.Empty)(request.body)
+        return answer(self._document(await self._secret.generate(request.call)))
+
+    async def backup(self, request: Request) -> Response:
+        body = self._backup_body(request.body)
+        content, about = await self._secret.backup(request.call, body.passphrase, body.recipients, body.reminder)
+        return answer({"backup": content, "about": about})
+
+    async def verify(self, request: Request) -> Response:
+        body = self._verify_body(request.body)
+        opener = Opener(body.passphrase, body.identity)
+        found = await self._secret.verify(request.call, body.backup, opener, body.place, record=body.record)
+        return answer(
+            {
+                "environment_id": found.keyring.environment,
+                "current_key_id": found.keyring.current.id.hex(),
+                "key_ids": sorted(key.hex() for key in found.keyring.keys),
+                "sha256": found.sha256,
+            }
+        )
+
+    async def restore(self, request: Request) -> Response:
+        body = self._restore_body(request.body)
+        changed, keyring = await self._secret.restore(
+            request.call, body.backup, Opener(body.passphrase, body.identity), dry_run=body.dry_run
+        )
+        return answer(
+            {
+                "changed": changed,
+                "current_key_id": keyring.current.id.hex(),
+                "key_ids": sorted(key.hex() for key in keyring.keys),
+            }
+        )
+
+    async def distribute(self, request: Request) -> Response:
+        body = self._distribute_body(request.body)
+        noticed = await self._secret.distribute(request.call, body.servers, body.timeout)
+        return answer({"key_id": self._node.key_id, "servers": noticed_documents(noticed)})

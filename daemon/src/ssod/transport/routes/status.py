@@ -1,0 +1,128 @@
+"""Routes that anybody may ask, and the proof and refresh of one server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ssod import __version__
+from ssod.service.authority import Authority
+from ssod.service.encryption import Encryption
+from ssod.service.membership import Membership
+from ssod.service.node import Node
+from ssod.transport import documents as d
+from ssod.transport.app import Request, Response, Route, answer, body_as
+from ssod.transport.routes.shapes import server_document, time_text
+
+
+class StatusRoutes:
+    """What anybody may ask."""
+
+    def __init__(
+        self,
+        node: Node,
+        membership: Membership,
+        encryption: Encryption,
+        authority: Authority,
+        database_kind: str,
+        certificate_expires: Callable[[], datetime],
+        metrics: Callable[[], tuple[bytes, str]],
+    ) -> None:
+        self._node = node
+        self._membership = membership
+        self._encryption = encryption
+        self._authority = authority
+        self._database_kind = database_kind
+        self._certificate_expires = certificate_expires
+        self._metrics = metrics
+        self._started = node.clock.monotonic()
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("GET", "/v1/health", self.health),
+            Route("GET", "/v1/status", self.status),
+            Route("GET", "/v1/master", self.master),
+            Route("POST", "/v1/refresh", self.refresh),
+            Route("POST", "/v1/selftest", self.selftest),
+            Route("GET", "/metrics", self.metrics),
+        ]
+
+    def health(self, _request: Request) -> Response:
+        status = 200 if self._node.keyring is not None else 503
+        body = {"state": self._node.state.attachment, "sentence": self._node.sentence()}
+        return Response(msgspec.json.encode(body), status)
+
+    def metrics(self, _request: Request) -> Response:
+        content, content_type = self._metrics()
+        return Response(content, content_type=content_type.encode())
+
+    def status_document(self) -> dict[str, Any]:
+        node, state, environment = self._node, self._node.state, self._node.environment
+        backup = environment.backup if environment else None
+        return {
+            "server": {
+                "name": state.server,
+                "version": __version__,
+                "state": "detached" if state.attachment == "attached" and not node.attached else state.attachment,
+                "since": time_text(state.since.utc),
+                "sentence": node.sentence(),
+                "key_id": node.key_id,
+                "sealed_key_id": node.sealed_key_id,
+                "epoch": state.epoch,
+                "master": state.master,
+                "mastership": node.mastership,
+                "may_become_master": node.may_become_master,
+                "can_encrypt": node.can_encrypt,
+                "can_decrypt": node.keyring is not None,
+                "certificate_expires_at": time_text(self._certificate_expires()),
+                "uptime_seconds": round(node.clock.monotonic() - self._started),
+            },
+            "database": {
+                "reachable": state.database_lost is None and environment is not None,
+                "kind": self._database_kind,
+                "detail": state.database_lost,
+            },
+            "environment": environment
+            and {
+                "id": environment.id,
+                "master": environment.master,
+                "epoch": environment.epoch,
+                "current_key_id": environment.current_key_id.hex() if environment.current_key_id else None,
+                "backup_verified_at": time_text(backup.verified_at) if backup else None,
+                "backup_place": backup.place if backup else None,
+            },
+            "servers": [server_document(s) for s in self._membership.enrolled.values()] if environment else None,
+        }
+
+    async def status(self, _request: Request) -> Response:
+        # A status that is seconds old is read as the present at three in the morning: ask the database now.
+        await self._membership.look()
+        return answer(self.status_document())
+
+    async def refresh(self, request: Request) -> Response:
+        self._authority.everywhere(request.call.caller, "manage servers")
+        body_as(d.Empty)(request.body)
+        await self._membership.refresh()
+        return answer(self.status_document())
+
+    async def selftest(self, request: Request) -> Response:
+        self._authority.everywhere(request.call.caller, "manage servers")
+        body_as(d.Empty)(request.body)
+        key_id, seconds = await self._encryption.selftest(request.call)
+        return answer({"ok": True, "key_id": key_id, "micros": round(seconds * 1_000_000)})
+
+    def master(self, _request: Request) -> Response:
+        node = self._node
+        return answer(
+            {
+                "this_server": node.state.server,
+                "master": node.state.master,
+                "epoch": node.state.epoch,
+                "mastership": node.mastership,
+                "may_become_master": node.may_become_master,
+                "sentence": node.sentence(),
+            }
+        )
