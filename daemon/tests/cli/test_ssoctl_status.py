@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 from fake_ssod import FakeSsod, ok, problem
-from ssoctl_harness import KEY, Ssoctl, status_document
+from ssoctl_harness import KEY, Ssoctl, server_document, status_document
 
 
 def test_attached_is_exit_code_0_and_the_sentence_comes_first(fake: FakeSsod, ssoctl: Ssoctl) -> None:
@@ -22,6 +23,17 @@ def test_detached_is_exit_code_5_and_still_told_in_full(fake: FakeSsod, ssoctl: 
     assert finished.code == 5
     assert finished.out.startswith("detached: master m1 not seen for 74 s\n")
     assert "s2.example:7443" in finished.out
+
+
+def test_what_a_server_said_long_ago_is_not_its_present(fake: FakeSsod, ssoctl: Ssoctl) -> None:
+    """A server that died said nothing of it: its last word, that it is attached, is shown as silence."""
+    document = status_document()
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    document["servers"] = [server_document("dead"), server_document("live", last_seen=now)]
+    fake.answers["GET /v1/status"] = document
+    lines = {line.split()[0]: line for line in ssoctl("status").out.splitlines() if ".example:7443" in line}
+    assert " SILENT " in lines["dead"]
+    assert " yes " in lines["live"]
 
 
 def test_starting_is_not_attached(fake: FakeSsod, ssoctl: Ssoctl) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ssod.cli.documents import (
@@ -104,13 +105,13 @@ def _environment_rows(environment: Environment | None) -> list[tuple[str, str | 
 
 def servers_table(servers: Iterable[Server], *, master: str | None, current_key_id: str | None) -> Table:
     return table(
-        ["server", "address", "role", "attached", "keyring", "sealed copy", "epoch", "version", "last seen"],
+        ["server", "address", "role", "attached", "keyring", "sealed copy", "epoch", "version", "last heard of"],
         [
             [
                 server.name,
                 server.address,
                 _role(server, master),
-                yes_no(server.attached),
+                _attached(server),
                 compared(server.key_id, current_key_id),
                 compared(server.sealed_key_id, current_key_id),
                 number(server.epoch),
@@ -120,6 +121,19 @@ def servers_table(servers: Iterable[Server], *, master: str | None, current_key_
             for server in servers
         ],
     )
+
+
+# A server reports when something changes and at each refresh, every minute unless configured otherwise.
+SILENT_SECONDS = 150
+
+
+def _attached(server: Server) -> str | None:
+    """What a server last said is not passed off as the present: one that died said nothing of it."""
+    if server.attached and server.last_seen is not None:
+        age = datetime.now(UTC) - datetime.fromisoformat(server.last_seen)
+        if age.total_seconds() > SILENT_SECONDS:
+            return "SILENT"
+    return yes_no(server.attached)
 
 
 def _role(server: Server, master: str | None) -> str:
