@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -76,11 +77,13 @@ class SwitchedDatabase(Database):
 
 
 class Network:
-    """Calls between hosts by name; some are cut off. `answer` stands in for what a master says."""
+    """Calls between hosts by name; some are cut off, some never answer. `answer` stands in for what a master says."""
 
     def __init__(self) -> None:
         self.hosts: dict[str, Host] = {}
         self.cut: set[str] = set()
+        self.silent: set[str] = set()
+        self.in_vain = asyncio.Event()  # set when somebody waits for a silent one
         self.fetches: list[str] = []
         self.answer: Fetched | None = None
 
@@ -88,6 +91,9 @@ class Network:
         self.fetches.append(master.name)
         if master.name in self.cut:
             raise PeerFailed(f"no answer from {master.name}")
+        if master.name in self.silent:
+            self.in_vain.set()
+            await asyncio.Event().wait()
         if self.answer is not None:
             return self.answer
         try:
@@ -100,7 +106,7 @@ class Network:
         if server.name in self.cut:
             return Noticed(server.name, False, False, None, None, 0.0, "no answer")
         host = self.hosts[server.name]
-        await host.membership.refresh()
+        await host.membership.noticed()
         return Noticed(server.name, True, host.node.attached, host.node.key_id, host.node.state.epoch, 0.0, None)
 
 
@@ -189,7 +195,7 @@ class World:
         record = BackupRecord("a" * 64, master.node.keyring.current.id, BEGAN, "m1:/backup", "passphrase")
         master.environment.record_backup(master.node.state.server, master.node.state.epoch, record)
         for host in hosts:
-            await host.membership.refresh()
+            await host.membership.noticed()
             await host.authority.reload()
         return hosts
 

@@ -162,6 +162,24 @@ def test_requests_of_a_detached_server_share_one_probe(run: Run) -> None:
     run(story)
 
 
+def test_a_notice_is_not_held_up_by_a_question_to_a_dead_master(run: Run) -> None:
+    """A server that still waits for the old master's answer attaches to the new one the moment it is told."""
+
+    async def story(world: World) -> None:
+        m1, m2, s1 = await world.servers("m1", "m2", "s1")
+        world.network.silent.add("m1")
+        hopeless = asyncio.create_task(s1.membership.refresh())
+        await world.network.in_vain.wait()
+        await m1.mastership.deactivate(ADMIN, dry_run=False)
+        await m2.mastership.activate(ADMIN, None, dry_run=False)
+        assert s1.node.attached
+        assert s1.node.state.master == "m2"
+        assert not hopeless.done()
+        hopeless.cancel()
+
+    run(story)
+
+
 def test_a_restarted_standby_opens_its_sealed_copy_and_a_plain_server_has_none(run: Run) -> None:
     """With nobody to be reached the one decrypts, and knows the epoch that it must not go back behind."""
 

@@ -291,6 +291,10 @@ class Membership:
                 self._background.add(task)
                 task.add_done_callback(self._background.discard)
 
+    async def noticed(self) -> None:
+        """Told that something has changed: asks at once, whatever question to a master that may be dead is still under way."""
+        await self._refresh()
+
     async def refresh(self, *, join: bool = False) -> None:
         """Asks database and master, now. Shared: whoever comes while that is under way waits for one more, begun after it;
         or, with `join`, for the one that is under way.

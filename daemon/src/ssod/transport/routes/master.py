@@ -125,7 +125,7 @@ class MasterRoutes:
         await self._enrolled(request)
         self._notice_body(request.body)
         # What the notice claims is not believed: the database says who is master.
-        await self._membership.refresh()
+        await self._membership.noticed()
         node = self._node
         followed = node.attached or node.mastership is Mastership.ACTIVE
         return answer(
