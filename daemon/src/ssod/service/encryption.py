@@ -76,11 +76,14 @@ class Encryption:
         except MasterLost:
             if self._node.clock.monotonic() - self._probed < PROBE_PAUSE:
                 raise
+        # Whichever comes first: the answer to the probe, or the server being attached by a notice meanwhile.
+        probe = asyncio.create_task(self._membership.refresh(join=True))
+        attached = asyncio.create_task(self._node.wait_for_change(PROBE_LIMIT))
         try:
-            async with asyncio.timeout(PROBE_LIMIT):
-                await self._membership.refresh(join=True)
-        except TimeoutError:
-            pass
+            await asyncio.wait({probe, attached}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            probe.cancel()
+            attached.cancel()
         self._probed = self._node.clock.monotonic()
         return self._node.for_encryption()
 

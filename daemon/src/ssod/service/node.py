@@ -9,6 +9,7 @@ from ssod.core import refusals
 from ssod.core.keyring import Keyring
 from ssod.core.states import (
     Announce,
+    Attachment,
     Event,
     Mastership,
     ReleaseWaiters,
@@ -55,7 +56,10 @@ class Node:
 
     def apply(self, event: Event) -> ResumeMastership | SteppedDown | None:
         """Takes one step; returns the effect that needs I/O, when there is one (no step has two)."""
+        before = self.state.attachment
         self.state, effects = step(self.state, event)
+        if self.state.attachment is Attachment.ATTACHED and before is not Attachment.ATTACHED:
+            self.release_waiters()  # an encryption that waits for the master need not wait on
         outside: ResumeMastership | SteppedDown | None = None
         for effect in effects:
             match effect:
