@@ -151,7 +151,7 @@ def idle(ours: Holdfast, seconds: float) -> list[Figure]:
     server, master = pid_of(ours.server), pid_of(ours.master)
     with ours.more_servers(SERVERS):
         before = cpu_seconds(server), cpu_seconds(master), time.monotonic()
-        time.sleep(seconds)
+        time.sleep(seconds)  # idleness itself is measured: there is no condition to wait for
         passed = time.monotonic() - before[2]
         used, master_used = cpu_seconds(server) - before[0], cpu_seconds(master) - before[1]
         attached = f"master, {SERVERS} servers attached"

@@ -42,7 +42,7 @@ class DirectProtocol(PeerProtocol):
 
 
 async def _unused(scope: Any, receive: Any, send: Any) -> None:
-    raise NotImplementedError
+    raise AssertionError("uvicorn wants an application, and this protocol answers without it")
 
 
 def build() -> Callable[[], asyncio.Protocol]:

@@ -27,7 +27,7 @@ async def forever(work: Callable[[], Awaitable[None]], failed: Callable[[BaseExc
             raise
         except Exception as error:
             failed(error)
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pause)  # a defect that comes back must not take the whole processor
 
 
 class Watcher:

@@ -81,6 +81,8 @@ class Encryption:
         attached = asyncio.create_task(self._node.wait_for_change(PROBE_LIMIT))
         try:
             await asyncio.wait({probe, attached}, return_when=asyncio.FIRST_COMPLETED)
+            if probe.done():
+                probe.result()  # a defect in it is this request's, and must not vanish with the task
         finally:
             probe.cancel()
             attached.cancel()
