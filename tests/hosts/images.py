@@ -17,10 +17,23 @@ BASE = (
 # The order is the order of stacking. A layer may need any that stands before it.
 LAYERS: dict[str, tuple[str, ...]] = {
     "postgresql": ("postgresql", "python3-psycopg2"),
-    # Without fence-agents, which in Debian 13 bring 1.8 GB of cloud libraries: an agent of ours fences these hosts.
-    "pacemaker": ("pacemaker", "pacemaker-cli-utils", "corosync", "pcs", "resource-agents"),
+    # All that a cluster member needs, so that roles install nothing while a test runs. Only the one fence agent that
+    # speaks with redfish.py: all of them bring 1.8 GB of cloud libraries in Debian 13. libxml2-utils is for ocf-tester.
+    "pacemaker": (
+        "pacemaker",
+        "pacemaker-cli-utils",
+        "corosync",
+        "corosync-qdevice",
+        "resource-agents",
+        "resource-agents-paf",
+        "fence-agents-redfish",
+        "libxml2-utils",
+    ),
+    "quorum": ("corosync-qnetd",),
     "monitoring": ("prometheus", "prometheus-alertmanager"),
 }
+# What a package of LAYERS is called in one release.
+NAMES = {"bookworm": {"fence-agents-redfish": "fence-agents"}}
 
 # Why each line: the network must be up without asking anyone; host keys are made per host, and sshd may offer only
 # those that known_hosts holds; apt's timers would take the package lock in the middle of a test.
@@ -53,7 +66,7 @@ def image_paths(release: str, layers: tuple[str, ...]) -> list[Path]:
     key = _digest(release, BASE, CUSTOMIZE)
     paths = [cache_directory() / f"{release}-{key}"]
     for layer in (name for name in LAYERS if name in layers):
-        key = _digest(key, INSTALL, *LAYERS[layer])
+        key = _digest(key, INSTALL, *_packages(release, layer))
         paths.insert(0, cache_directory() / f"{release}+{layer}-{key}")
     return paths
 
@@ -76,7 +89,7 @@ def build_image(release: str, layers: tuple[str, ...]) -> list[Path]:
                 what = f"image {release}" + (f", layer {layer}" if layer else "")
                 with step(f"{what}: building"):
                     if layer:
-                        built = _build_layer(temporary, paths[len(paths) - depth :], LAYERS[layer])
+                        built = _build_layer(temporary, paths[len(paths) - depth :], _packages(release, layer))
                     else:
                         built = _build_base(temporary, release)
                     built.rename(path)
@@ -91,6 +104,10 @@ def clear(temporary: Path) -> None:
     remove_tree(temporary)
 
 
+def _packages(release: str, layer: str) -> list[str]:
+    return [NAMES.get(release, {}).get(package, package) for package in LAYERS[layer]]
+
+
 def _build_base(temporary: Path, release: str) -> Path:
     tree = temporary / "tree"
     mirror = os.environ.get("HOLDFAST_TESTHOSTS_MIRROR")
@@ -102,7 +119,7 @@ def _build_base(temporary: Path, release: str) -> Path:
     return tree
 
 
-def _build_layer(temporary: Path, below: list[Path], packages: tuple[str, ...]) -> Path:
+def _build_layer(temporary: Path, below: list[Path], packages: list[str]) -> Path:
     root, upper = temporary / "root", temporary / "upper"
     mount_overlay(root, below, upper, temporary / "work")
     nspawn = ["systemd-nspawn", "--quiet", "-D", str(root), "--register=no", "--keep-unit", "--resolv-conf=bind-host"]
