@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from .system import run, write
@@ -36,8 +37,17 @@ def write_known_hosts(directory: Path, hosts: Iterable[tuple[str, str, str]]) ->
     write(directory / "known_hosts", "".join(f"{address},{name} {key}\n" for name, address, key in hosts))
 
 
-def write_inventory(directory: Path, hosts: Sequence[tuple[str, str, Sequence[str]]]) -> Path:
-    """Write the Ansible inventory; `hosts` gives name, address, groups. Values are JSON, which is YAML."""
+@dataclass(frozen=True)
+class InventoryHost:
+    """One host of the inventory, with variables of its own."""
+
+    name: str
+    groups: tuple[str, ...]
+    variables: Mapping[str, object]
+
+
+def write_inventory(directory: Path, variables: Mapping[str, object], hosts: Sequence[InventoryHost]) -> Path:
+    """Write the Ansible inventory; `variables` are those of all hosts. Values are JSON, which is YAML."""
     lines = ["---", "all:", "  vars:"]
     for name, value in {
         # Said here, because a tool that adds an inventory of its own may say "local" for hosts it does not know.
@@ -46,16 +56,18 @@ def write_inventory(directory: Path, hosts: Sequence[tuple[str, str, Sequence[st
         "ansible_ssh_private_key_file": str(directory / "key"),
         "ansible_ssh_common_args": shlex.join(["-o", "IdentitiesOnly=yes", *_host_key_options(directory)]),
         "ansible_python_interpreter": "/usr/bin/python3",
+        **variables,
     }.items():
         lines.append(f"    {name}: {json.dumps(value)}")
     lines.append("  hosts:")
-    for name, address, _groups in hosts:
-        lines += [f"    {name}:", f"      ansible_host: {json.dumps(address)}"]
-    names = sorted({group for _name, _address, groups in hosts for group in groups if group != "all"})
+    for host in hosts:
+        lines.append(f"    {host.name}:")
+        lines += [f"      {name}: {json.dumps(value)}" for name, value in host.variables.items()]
+    names = sorted({group for host in hosts for group in host.groups if group != "all"})
     if names:
         lines.append("  children:")
     for group in names:
-        members = [f"        {name}: {{}}" for name, _address, groups in hosts if group in groups]
+        members = [f"        {host.name}: {{}}" for host in hosts if group in host.groups]
         lines += [f"    {group}:", "      hosts:", *members]
     path = directory / "inventory.yml"
     text = "\n".join(lines) + "\n"

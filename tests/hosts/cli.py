@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from . import access, images, spec
+from . import access, board, images, redfish, spec
 from .environments import Environment, environments, opened
 from .errors import HostsError
 from .system import interrupted, require_setup, say
@@ -80,6 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("list", help="environments, their hosts and what state they are in")
     listing.add_argument("--json", action="store_true")
     listing.set_defaults(act=_list)
+    # Without a help text, so that it is not listed: `up` runs it.
+    server = commands.add_parser(board.COMMAND)
+    server.add_argument("directory", type=Path)
+    server.set_defaults(act=_serve)
     return parser
 
 
@@ -93,7 +97,7 @@ def _up(options: argparse.Namespace) -> int:
     wanted = spec.read_spec(options.spec)
     with opened(spec.check_environment_name(options.environment)) as environment:
         outcome = environment.up(wanted)
-        print(f"created={outcome.created} started={outcome.started} hosts={len(wanted)}")
+        print(f"created={outcome.created} started={outcome.started} hosts={len(wanted.hosts)}")
         print(f"inventory: {outcome.inventory}")
     return 0
 
@@ -119,6 +123,11 @@ def _change(options: argparse.Namespace) -> int:
     if options.verb == "on" and not options.no_wait:
         environment.await_ready(host)
     print(f"{host.name}: {environment.state(host)}{'' if changed else ' (nothing to do)'}")
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    redfish.serve(options.directory)
     return 0
 
 

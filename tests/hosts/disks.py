@@ -41,10 +41,8 @@ def write_hosts_file(root: Path, names: dict[str, str]) -> None:
     else:
         rest = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
     block = "".join(f"{address} {name}\n" for address, name in names.items())
-    after = f"{rest}{BEGIN}{block}{END}"
-    if before != after:
-        # In place: a rename would be lost on whoever has the file open, or bound somewhere.
-        path.write_text(after)
+    # In place: a rename would be lost on whoever has the file open, or bound somewhere.
+    _write_changed(path, f"{rest}{BEGIN}{block}{END}")
 
 
 def write_resolver(root: Path) -> None:
@@ -54,4 +52,19 @@ def write_resolver(root: Path) -> None:
     servers = [line.split()[1] for line in source.read_text().splitlines() if line.startswith("nameserver ")]
     if upstream.exists() and all(server.startswith("127.") for server in servers):
         source = upstream
-    write(root / "etc/resolv.conf", source.read_text())
+    _write_changed(root / "etc/resolv.conf", source.read_text())
+
+
+def trust(root: Path, authority: str) -> None:
+    """Let the host trust a certificate authority, also after an `update-ca-certificates` of its own."""
+    _write_changed(root / "usr/local/share/ca-certificates/testhosts.crt", authority)
+    bundle = root / "etc/ssl/certs/ca-certificates.crt"
+    before = bundle.read_text()
+    _write_changed(bundle, before if authority in before else before + authority)
+
+
+def _write_changed(path: Path, text: str) -> None:
+    """Write only what differs: a host whose disk is full must boot all the same."""
+    if not path.exists() or path.read_text() != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)

@@ -8,17 +8,18 @@ import os
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from . import access, cgroups, disks, images, machines, network
+from . import access, board, cgroups, disks, images, machines, network
 from .errors import HostFailed, UsageError
-from .spec import HostSpec
+from .spec import HostSpec, Specification
 from .system import (
     interrupted,
     lock,
+    mount_disk,
     mount_overlay,
     mounts_below,
     remove_tree,
@@ -34,6 +35,8 @@ R = TypeVar("R")
 
 READY_LIMIT = 180.0
 STOP_LIMIT = 90.0
+# The last part of the addresses that are free for whoever moves one between hosts.
+FLOATING = (201, 202)
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Host:
     realtime: bool
     address: str
     machine: str
+    disk: int | None = None
     image: tuple[str, ...] = ()
 
     @property
@@ -79,17 +83,20 @@ class Environment:
         self.bridge = f"hf-{self.tag}"
         self.number: int | None = None
         self.hosts: tuple[Host, ...] = ()
+        self.redfish = False
         record = self.directory / "env.json"
         if record.exists():
             data = json.loads(record.read_text())
             self.number = data["number"]
             self.hosts = tuple(_read_host(row) for row in data["hosts"])
+            self.redfish = data.get("redfish", False)
 
     # --- the whole environment
 
-    def up(self, wanted: Sequence[HostSpec]) -> Outcome:
+    def up(self, wanted: Specification) -> Outcome:
         """Make and start what is missing."""
-        self._accept(wanted)
+        self.redfish = self.redfish or wanted.redfish
+        number = self._accept(wanted.hosts)
         pairs = sorted({(host.release, host.layers) for host in self.hosts if not host.image})
         built = dict(zip(pairs, _parallel(lambda pair: images.build_image(*pair), pairs), strict=True))
         self.hosts = tuple(
@@ -101,15 +108,18 @@ class Environment:
         keys = {host.name: access.make_key(self._at(host) / "ssh_host_ed25519_key", host.name) for host in self.hosts}
         known = [(host.name, host.address, " ".join(keys[host.name].split()[:2])) for host in self.hosts]
         access.write_known_hosts(self.directory, known)
+        if self.redfish:
+            board.start(self.directory, str(network.network_of(number)[1]))
         absent = [host for host in self.hosts if not (self._at(host) / "prepared").exists()]
-        stopped = [host for host in self.hosts if machines.supervisor(self._root(host)) is None]
+        stopped = [host for host in self.hosts if not machines.is_on(self._root(host))]
         _parallel(self._start, self.hosts)
-        rows = [(host.name, host.address, host.groups) for host in self.hosts]
-        return Outcome(access.write_inventory(self.directory, rows), len(absent), len(stopped))
+        return Outcome(self._write_inventory(number), len(absent), len(stopped))
 
     def down(self) -> bool:
         """Take everything away; false when there was nothing."""
         found = self.directory.exists() or network.exists(self.bridge) or bool(cgroups.groups(f"{self.tag}-*"))
+        # First of all: it might boot what is taken away.
+        board.stop(self.directory)
         ours = {root for root in machines.supervisors() if self.directory in root.parents}
         # Those that seem to be off as well: one of them may be between two boots.
         _parallel(machines.kill_machine, ours | {self._root(host) for host in self.hosts})
@@ -137,25 +147,34 @@ class Environment:
 
     def off(self, host: Host) -> bool:
         """Cut its power; false when it was off."""
-        was_on = machines.kill_machine(self._root(host))
-        self._tidy(host)
+        with self._switching(host):
+            was_on = machines.kill_machine(self._root(host))
+            self._tidy(host)
         return was_on
 
     def stop(self, host: Host) -> bool:
         """Shut it down in good order; false when it was off."""
+        # Its power can be cut meanwhile, and be on again before it is tidied up here.
         was_on = machines.stop_machine(self._root(host), STOP_LIMIT)
-        self._tidy(host)
+        with self._switching(host):
+            if not machines.is_on(self._root(host)):
+                self._tidy(host)
         return was_on
 
     def on(self, host: Host) -> bool:
         """Boot it from the disk that it has, and do not wait; false when it was on."""
-        return self._boot(host)
+        with self._switching(host):
+            return self._boot(host)
+
+    def is_on(self, host: Host) -> bool:
+        """Whether it has power."""
+        return machines.is_on(self._root(host))
 
     def await_ready(self, host: Host) -> None:
         """Wait until its systemd has settled and ssh answers."""
 
         def settled() -> bool:
-            if machines.supervisor(self._root(host)) is None:
+            if not self.is_on(host):
                 raise HostFailed(f"{host.name} powered itself off; its console says:\n{self._console(host)}")
             return self._is_ready(host, 5)
 
@@ -184,7 +203,7 @@ class Environment:
 
     def state(self, host: Host) -> str:
         """One word: off, cut or on."""
-        if machines.supervisor(self._root(host)) is None:
+        if not self.is_on(host):
             return "off"
         return "on" if network.bridge_of(host.port) == self.bridge else "cut"
 
@@ -194,11 +213,11 @@ class Environment:
 
     # --- how
 
-    def _accept(self, wanted: Sequence[HostSpec]) -> None:
+    def _accept(self, wanted: Sequence[HostSpec]) -> int:
         known = {host.name: host for host in self.hosts}
         for spec in wanted:
             host = known.get(spec.name)
-            if host and (host.release, host.layers) != (spec.release, spec.layers):
+            if host and (host.release, host.layers, host.disk) != (spec.release, spec.layers, spec.disk):
                 raise UsageError(
                     f"{spec.name} exists in {self.name!r} as {_kind(host)}, the specification says {_kind(spec)}: "
                     f"a disk is not changed in place, run `testhosts down {self.name}` first"
@@ -227,6 +246,7 @@ class Environment:
                 hosts.append(Host(**asdict(spec), address=address, machine=machine))
         self.hosts = tuple(hosts)
         self._save()
+        return self.number
 
     def _start(self, host: Host) -> None:
         state = self.state(host)
@@ -234,25 +254,30 @@ class Environment:
             say(f"{self.name}: {host.name} is cut off and left so; `testhosts join` brings it back")
         elif state == "off" or not self._is_ready(host, 3):
             with step(f"{self.name}: {host.name} ({host.address}, {_kind(host)}): booting"):
-                self._boot(host)
+                self.on(host)
                 self.await_ready(host)
-        disks.write_hosts_file(self._root(host), self._names())
+        self._acquaint(host)
 
     def _boot(self, host: Host) -> bool:
         root, at = self._root(host), self._at(host)
-        if machines.supervisor(root) is not None:
+        if machines.is_on(root):
             return False
         self._tidy(host)
         if self.number is None:
             raise UsageError(f"environment {self.name!r} was never brought up")
         network.raise_bridge(self.bridge, self.number)
         if root not in mounts_below(root):
-            mount_overlay(root, [Path(path) for path in host.image], at / "upper", at / "work")
+            written = at
+            if host.disk:
+                written = at / "disk"
+                if written not in mounts_below(written):
+                    mount_disk(at / "disk.img", host.disk, written)
+            mount_overlay(root, [Path(path) for path in host.image], written / "upper", written / "work")
         if not (at / "prepared").exists():
             keys = (at / "ssh_host_ed25519_key", (self.directory / "key.pub").read_text())
             disks.prepare(root, host.name, host.address, network.network_of(self.number), *keys)
             (at / "prepared").touch()
-        disks.write_hosts_file(root, self._names())
+        self._acquaint(host)
         disks.write_resolver(root)
         entries, warning = cgroups.create(self._group(host), host.realtime)
         if warning:
@@ -261,6 +286,30 @@ class Environment:
         unified = not cgroups.is_pure_v2() and host.release != "bookworm"
         machines.boot_machine(root, host.machine, host.name, self.bridge, entries, at / "console.log", unified)
         return True
+
+    def _acquaint(self, host: Host) -> None:
+        """Tell it of the other hosts, and whom to trust."""
+        disks.write_hosts_file(self._root(host), {host.address: host.name for host in self.hosts})
+        if self.redfish:
+            disks.trust(self._root(host), board.authority(self.directory))
+
+    def _switching(self, host: Host) -> AbstractContextManager[None]:
+        """Hold one host's power switch. The board has no other lock: it must fence while an `up` or `stop` lasts."""
+        return lock(f"power-{self.tag}-{host.name}", f"it switches {host.name} of {self.name!r}")
+
+    def _write_inventory(self, number: int) -> Path:
+        network_ = network.network_of(number)
+        variables = {
+            "testhosts_network": str(network_),
+            "testhosts_floating": [f"{network_[last]}/{network_.prefixlen}" for last in FLOATING],
+        }
+        hosts = []
+        for host in self.hosts:
+            own: dict[str, object] = {"ansible_host": host.address}
+            if self.redfish:
+                own["testhosts_redfish"] = board.access_to(self.directory, str(network_[1]), host.name)
+            hosts.append(access.InventoryHost(host.name, host.groups, own))
+        return access.write_inventory(self.directory, variables, hosts)
 
     def _is_ready(self, host: Host, limit: int) -> bool:
         command = self.ssh(host, "-o", f"ConnectTimeout={limit}", "-o", "ConnectionAttempts=1")
@@ -290,9 +339,6 @@ class Environment:
         if not network.exists(host.port):
             raise UsageError(f"{host.name} is off; boot it first: testhosts on {self.name} {host.name}")
 
-    def _names(self) -> dict[str, str]:
-        return {host.address: host.name for host in self.hosts}
-
     def _console(self, host: Host) -> str:
         return machines.tail(self._at(host) / "console.log")
 
@@ -307,7 +353,7 @@ class Environment:
 
     def _save(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        record = {"number": self.number, "hosts": [asdict(host) for host in self.hosts]}
+        record = {"number": self.number, "redfish": self.redfish, "hosts": [asdict(host) for host in self.hosts]}
         write(self.directory / "env.json", json.dumps(record, indent=2) + "\n")
 
 
@@ -337,7 +383,8 @@ def _read_host(row: dict[str, Any]) -> Host:
 
 
 def _kind(host: Host | HostSpec) -> str:
-    return "+".join((host.release, *host.layers))
+    disk = f", disk {host.disk} MiB" if host.disk else ""
+    return "+".join((host.release, *host.layers)) + disk
 
 
 def _parallel(act: Callable[[T], R], items: Iterable[T]) -> list[R]:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .errors import HostFailed
-from .system import wait_until
+from .system import command_lines, wait_until
 
 # Asks a systemd that is PID 1 of a container to power off in good order.
 GRACEFUL = signal.SIGRTMIN + 4
@@ -26,13 +26,10 @@ while /bin/sh -c "$0" sh "$@"; [ $? = 133 ] && [ -e "$switch" ]; do :; done"""
 def supervisors() -> dict[Path, int]:
     """Every systemd-nspawn process of this machine: the directory given to it with -D, and its process id."""
     found: dict[Path, dict[int, int]] = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal():
-            continue
-        arguments = _read(f"{entry}/cmdline").split("\0")
+    for process, arguments in command_lines():
         if Path(arguments[0]).name == "systemd-nspawn" and "-D" in arguments:
             root = Path(arguments[arguments.index("-D") + 1])
-            found.setdefault(root, {})[int(entry.name)] = _parent(int(entry.name))
+            found.setdefault(root, {})[process] = _parent(process)
     # nspawn forks while it sets a machine up; the one that stays is the one that is no child of another.
     return {
         root: next((process for process, parent in family.items() if parent not in family), min(family))
@@ -43,6 +40,12 @@ def supervisors() -> dict[Path, int]:
 def supervisor(root: Path) -> int | None:
     """The systemd-nspawn process of the machine with this root directory."""
     return supervisors().get(root)
+
+
+def is_on(root: Path) -> bool:
+    """Whether the machine has power: it runs, or it is between two boots of its own."""
+    supervising = ["/bin/sh", "-c", SUPERVISE, JOIN, str(_switch(root))]
+    return any(arguments[:5] == supervising for _process, arguments in command_lines()) or supervisor(root) is not None
 
 
 def leader(root: Path) -> int | None:
@@ -84,19 +87,18 @@ def boot_machine(
 def kill_machine(root: Path) -> bool:
     """Cut a machine's power: its kernel namespace ends at once. False when it was not running."""
     _switch(root).unlink(missing_ok=True)
-    first = supervisor(root)
-    if first is None:
+    if not is_on(root):
         return False
 
     def gone() -> bool:
         # Looked up anew each time: a machine that is just starting gets its PID 1 only now.
         if (process := leader(root)) is not None:
             _signal(process, signal.SIGKILL)
-        return supervisor(root) is None
+        return not is_on(root)
 
-    if not wait_until(gone, 5, every=0.05):
-        _signal(first, signal.SIGKILL)
-    if not wait_until(lambda: supervisor(root) is None, 10):
+    if not wait_until(gone, 5, every=0.02) and (process := supervisor(root)) is not None:
+        _signal(process, signal.SIGKILL)
+    if not wait_until(lambda: not is_on(root), 10):
         raise HostFailed(f"the systemd-nspawn process of {root} does not end (process id {supervisor(root)})")
     return True
 
@@ -107,7 +109,7 @@ def stop_machine(root: Path, limit: float) -> bool:
     if process is None:
         return kill_machine(root)
     _signal(process, GRACEFUL)
-    if not wait_until(lambda: supervisor(root) is None, limit):
+    if not wait_until(lambda: not is_on(root), limit):
         raise HostFailed(f"{root} did not shut down within {limit:.0f} s; cut its power with `testhosts off`")
     _switch(root).unlink(missing_ok=True)
     return True

@@ -13,18 +13,34 @@ from .images import LAYERS, RELEASES
 
 NAME = re.compile(r"[a-z]([a-z0-9-]{0,30}[a-z0-9])?")
 GROUP = re.compile(r"[a-z_][a-z0-9_]*")
-FIELDS = {"name", "release", "layers", "groups", "realtime"}
+FIELDS = {"name", "release", "layers", "groups", "realtime", "disk"}
+SMALLEST_DISK = 64
+# Hosts have the addresses from .11 on; those from .201 on are free for whoever moves one between hosts.
+MOST_HOSTS = 190
 
 
 @dataclass(frozen=True)
 class HostSpec:
-    """One host as asked for. `realtime` gives it CPU time for real-time processes (Corosync)."""
+    """One host as asked for.
+
+    `realtime` gives it CPU time for real-time processes (Corosync). `disk` is the room it has, in MiB, for all that it
+    writes; without one it shares this machine's.
+    """
 
     name: str
     release: str
     layers: tuple[str, ...]
     groups: tuple[str, ...]
     realtime: bool
+    disk: int | None
+
+
+@dataclass(frozen=True)
+class Specification:
+    """An environment as asked for. `redfish` gives it a management controller that powers its hosts off and on."""
+
+    hosts: tuple[HostSpec, ...]
+    redfish: bool
 
 
 def check_environment_name(name: str) -> str:
@@ -34,7 +50,7 @@ def check_environment_name(name: str) -> str:
     return name
 
 
-def read_spec(path: Path) -> tuple[HostSpec, ...]:
+def read_spec(path: Path) -> Specification:
     """Read a specification file; a refusal lists every fault in it."""
     try:
         data = json.loads(path.read_text())
@@ -45,15 +61,18 @@ def read_spec(path: Path) -> tuple[HostSpec, ...]:
     rows = data.get("hosts") if isinstance(data, dict) else None
     if not isinstance(rows, list) or not rows:
         raise UsageError(f'{path}: expected {{"hosts": [{{"name": ..., "release": ...}}, ...]}} with at least one host')
-    faults: list[str] = []
+    faults = [f"unknown field {field!r}" for field in sorted(set(data) - {"hosts", "redfish"})]
+    redfish = data.get("redfish", False)
+    if not isinstance(redfish, bool):
+        faults.append("redfish must be true or false")
     hosts = tuple(_read_host(row, faults) for row in rows)
     names = [host.name for host in hosts]
     faults += [f"host {name!r} is named twice" for name in sorted({n for n in names if names.count(n) > 1})]
-    if len(hosts) > 200:
-        faults.append(f"{len(hosts)} hosts do not fit into one /24: use at most 200")
+    if len(hosts) > MOST_HOSTS:
+        faults.append(f"{len(hosts)} hosts do not fit into one /24: use at most {MOST_HOSTS}")
     if faults:
         raise UsageError(f"{path}:\n  " + "\n  ".join(faults))
-    return hosts
+    return Specification(hosts, bool(redfish))
 
 
 def _read_host(row: Any, faults: list[str]) -> HostSpec:
@@ -68,6 +87,9 @@ def _read_host(row: Any, faults: list[str]) -> HostSpec:
     groups = _words(row, "groups", name, faults)
     faults += [f"host {name!r}: group {x!r} is no Ansible group name" for x in groups if not GROUP.fullmatch(x)]
     faults += [f"host {name!r}: unknown field {field!r}" for field in sorted(set(row) - FIELDS)]
+    disk = row.get("disk")
+    if disk is not None and (type(disk) is not int or disk < SMALLEST_DISK):
+        faults.append(f"host {name!r}: disk must be a number of MiB, at least {SMALLEST_DISK}")
     return HostSpec(
         name=name,
         release=release,
@@ -75,6 +97,7 @@ def _read_host(row: Any, faults: list[str]) -> HostSpec:
         layers=tuple(layer for layer in LAYERS if layer in layers),
         groups=tuple(dict.fromkeys(groups)),
         realtime=bool(row.get("realtime", "pacemaker" in layers)),
+        disk=disk,
     )
 
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import HostFailed, SetupError
@@ -23,6 +23,8 @@ PROGRAMS = {
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "mount": "mount",
+    "mkfs.ext4": "e2fsprogs",
+    "openssl": "openssl",
 }
 LOCKS = Path("/run/lock/holdfast-testhosts")
 
@@ -48,6 +50,14 @@ def run(command: Sequence[str], *, check: bool = True) -> subprocess.CompletedPr
         output = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
         raise HostFailed(f"`{' '.join(command)}` ended with {done.returncode}:\n{output}")
     return done
+
+
+def command_lines() -> Iterator[tuple[int, list[str]]]:
+    """Every process of this machine with its arguments; one that ends meanwhile is left out."""
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            with suppress(OSError):
+                yield int(name), Path("/proc", name, "cmdline").read_text(errors="replace").split("\0")[:-1] or [""]
 
 
 @contextmanager
@@ -102,13 +112,13 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
 
 
 def mounts_below(directory: Path) -> list[Path]:
-    """The mount points at and below a directory, deepest first."""
+    """The mount points at and below a directory, the newest first: it may stand on an older one beside it."""
     found = []
     for line in Path("/proc/self/mounts").read_text().splitlines():
         point = Path(line.split()[1].replace("\\040", " "))
         if point == directory or directory in point.parents:
             found.append(point)
-    return sorted(found, key=lambda point: len(point.parts), reverse=True)
+    return found[::-1]
 
 
 def unmount_below(directory: Path) -> None:
@@ -116,6 +126,19 @@ def unmount_below(directory: Path) -> None:
     for point in mounts_below(directory):
         if run(["umount", str(point)], check=False).returncode != 0:
             run(["umount", "--lazy", str(point)])
+
+
+def mount_disk(image: Path, megabytes: int, point: Path) -> None:
+    """Mount a file as a disk of its own size; it takes only the room that has been written to."""
+    if not image.exists():
+        temporary = image.with_name(f".{image.name}.new")
+        with temporary.open("wb") as handle:
+            handle.truncate(megabytes * 1024 * 1024)
+        # Nothing is set aside for root: a full disk is full for everybody.
+        run(["mkfs.ext4", "-q", "-F", "-m", "0", str(temporary)])
+        temporary.rename(image)
+    point.mkdir(parents=True, exist_ok=True)
+    run(["mount", "-o", "loop", str(image), str(point)])
 
 
 def mount_overlay(root: Path, lower: Sequence[Path], upper: Path, work: Path) -> None:
