@@ -12,7 +12,12 @@ from pathlib import Path
 from .system import wait_until
 
 PREFIX = "holdfast-"
-REALTIME_MICROSECONDS = 200_000
+# Version 1 with CONFIG_RT_GROUP_SCHED only: a new group may run nothing in real time, and what all groups are given
+# together is less than a second a second. So those machines share one group for their CPU time: a share of its own for
+# each would be too small for a burst, which then waits for the next second, and Corosync loses its token. It counts as
+# much as eight machines. It stays when they go; it may be another environment's as well.
+REALTIME = f"{PREFIX}realtime"
+REALTIME_SETTINGS = {"cpu.rt_runtime_us": "900000", "cpu.shares": "8192"}
 
 
 def hierarchies() -> list[Path]:
@@ -35,19 +40,19 @@ def create(name: str, realtime: bool) -> tuple[list[Path], str | None]:
     entries: list[Path] = []
     warning = None
     for hierarchy in hierarchies():
-        group = hierarchy / f"{PREFIX}{name}"
+        shared = realtime and (hierarchy / "cpu.rt_runtime_us").exists()
+        group = hierarchy / (REALTIME if shared else f"{PREFIX}{name}")
         group.mkdir(exist_ok=True)
         # Version 1 only: a new cpuset is empty, and nothing can run in it until it has both.
         if not is_pure_v2():
             for setting in ("cpuset.cpus", "cpuset.mems"):
                 if (group / setting).exists():
                     (group / setting).write_text((hierarchy / setting).read_text())
-            # Version 1 with CONFIG_RT_GROUP_SCHED only: a new group may run nothing in real time.
-            if realtime and (group / "cpu.rt_runtime_us").exists():
-                try:
-                    (group / "cpu.rt_runtime_us").write_text(str(REALTIME_MICROSECONDS))
-                except OSError as error:
-                    warning = f"no real-time CPU left for {name} ({error.strerror}): Corosync in it may lose its token"
+        for setting, value in REALTIME_SETTINGS.items() if shared else ():
+            try:
+                (group / setting).write_text(value)
+            except OSError as error:
+                warning = f"no real-time CPU for {name} ({error.strerror}): Corosync in it may lose its token"
         entries.append(group / "cgroup.procs")
     return entries, warning
 
