@@ -23,6 +23,7 @@ T = TypeVar("T")
 PROJECT = Path(__file__).resolve().parent.parent.parent
 TESTHOSTS = PROJECT / "scripts" / "testhosts"
 APPLICATION = "probe"
+PAUSE = 0.5  # seconds without an encryption that count as one; probes ask every 50 ms
 PROBE_OUTPUT = "/var/tmp/probe.jsonl"  # noqa: S108  on a test host of our own
 
 
@@ -80,12 +81,13 @@ class Run:
 class Environment:
     """One environment of test hosts, and the inventory that its playbooks use."""
 
-    def __init__(self, name: str, inventory: Path, *, say_tasks: bool = False) -> None:
+    def __init__(self, name: str, *inventories: Path, say_tasks: bool = False) -> None:
         self.name = name
         self._say_tasks = say_tasks
         self._runs = 0
         self.state = Path(os.environ.get("HOLDFAST_TESTHOSTS_STATE", "/var/lib/holdfast-testhosts")) / name
-        self.inventories = [inventory, PROJECT / "tests" / "hosts" / "inventory" / "hosts.yml", self.state / "inventory.yml"]
+        first, *more = inventories
+        self.inventories = [first, PROJECT / "tests" / "hosts" / "inventory" / "hosts.yml", *more, self.state / "inventory.yml"]
         listed = json.loads(self._playbook_tool("ansible-inventory", "--list"))
         self.variables: dict[str, dict[str, Any]] = listed["_meta"]["hostvars"]
         self.groups: dict[str, Any] = listed
@@ -231,9 +233,14 @@ class Probes:
         for host in self.hosts:
             self._environment.ssh(host, "systemctl stop probe 2>/dev/null || true")
 
-    def lines(self, host: str, after: float = 0.0) -> list[dict[str, Any]]:
-        """What a probe wrote, asked after a time."""
-        text = self._environment.ssh(host, f"cat {PROBE_OUTPUT}")
+    def mark(self) -> dict[str, int]:
+        """How much each probe has written: what comes later can be read without all that came before."""
+        return {host: int(self._environment.ssh(host, f"stat --format %s {PROBE_OUTPUT}")) for host in self.hosts}
+
+    def lines(self, host: str, after: float = 0.0, mark: dict[str, int] | None = None) -> list[dict[str, Any]]:
+        """What a probe wrote, asked after a time; with a mark, only what it has written since."""
+        start = mark[host] + 1 if mark else 1
+        text = self._environment.ssh(host, f"tail --bytes +{start} {PROBE_OUTPUT}")
         parsed = [json.loads(line) for line in text.splitlines()]
         return [line for line in parsed if line["asked"] >= after]
 
@@ -262,6 +269,33 @@ class Seen:
         if missing:
             raise PromiseBroken(f"no {operation} with ok={ok} was ever seen on {', '.join(missing)}")
         return max(first for first in firsts.values() if first is not None)
+
+    def encrypts_again(self, host: str, began: float) -> float:
+        """Seconds from `began` until encryption went on for good: the end of the last pause of more than half a second."""
+        answered = sorted(line["answered"] for line in self.lines[host] if line["op"] == "encrypt" and line["ok"])
+        ends = [two for one, two in zip([began, *answered], answered, strict=False) if two >= began and two - one > PAUSE]
+        return max(0.0, max(ends, default=began) - began)
+
+    def longest_pause(self, host: str, began: float) -> float:
+        """Seconds between two successful encryptions in a row, at the most."""
+        answered = sorted(line["answered"] for line in self.lines[host] if line["op"] == "encrypt" and line["ok"])
+        return max((two - one for one, two in zip([began, *answered], answered, strict=False)), default=0.0)
+
+    def epochs(self) -> list[tuple[int, str]]:
+        """Which host claimed to be the active master of which epoch, in the order of the claims. Refuses two of one epoch."""
+        claims = sorted(
+            (line["asked"], line["epoch"], host)
+            for host, lines in self.lines.items()
+            for line in lines
+            if line["op"] == "master" and line["ok"] and line["mastership"] == "active"
+        )
+        found: list[tuple[int, str]] = []
+        for _asked, epoch, host in claims:
+            if not found or found[-1] != (epoch, host):
+                found.append((epoch, host))
+        if found != sorted(set(found)) or len({epoch for epoch, _host in found}) != len(found):
+            raise PromiseBroken(f"epochs are not in order: {found}")
+        return found
 
     def masters_at_once(self) -> int:
         """The most servers that claimed to be the active master at one moment, as far as two claims in a row bracket it."""
