@@ -13,10 +13,10 @@ import subprocess
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
-from functools import partial
+from datetime import datetime
 from typing import Any
 
-from story import Environment, Probes, PromiseBroken, Seen, acknowledged_lost, promise, say, wait_for
+from story import TESTHOSTS, Environment, Probes, PromiseBroken, Seen, acknowledged_lost, promise, say, wait_for
 
 RUNS = int(os.environ.get("HOLDFAST_FAULT_RUNS", "1"))
 SETTLE = 180.0
@@ -155,18 +155,17 @@ class Failover:
     def _fenced(self) -> list[tuple[float, str, str]]:
         log = self.env.state / "redfish.log"
         rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
-        return [(row["at"], row["system"], row["action"]) for row in rows]
+        return [(datetime.fromisoformat(row["at"]).timestamp(), row["system"], row["action"]) for row in rows]
 
     def _return(self, host: str) -> None:
         """A host that was taken down is on again, by its fence or by hand, and its probe runs."""
-        variables = self.env.variables[host]
         wait_for(lambda: self._state(host) == "on", f"{host} is on again", 90)
-        wait_for(lambda: self.env.ssh(host, "systemctl is-active ssod", check=False).strip() == "active", f"ssod of {variables['ansible_host']} is up", 90)
+        wait_for(lambda: self.env.ssh(host, "systemctl is-active ssod", check=False).strip() == "active", f"ssod of {host} is up", 90)
         if self.env.ssh(host, "systemctl is-active probe", check=False).strip() != "active":
             self.probes.run(host)
 
     def _state(self, host: str) -> str:
-        listed = json.loads(subprocess.run([self.env.testhosts, "list", "--json"], check=True, capture_output=True, text=True).stdout)
+        listed = json.loads(subprocess.run([TESTHOSTS, "list", "--json"], check=True, capture_output=True, text=True).stdout)
         environment = next(row for row in listed if row["name"] == self.env.name)
         return str(next(row["state"] for row in environment["hosts"] if row["name"] == host))
 
@@ -205,7 +204,7 @@ class Failover:
             for host in (old, other):
                 self.env.power("off", host)
             for host in (old, other):
-                subprocess.run([self.env.testhosts, "on", self.env.name, host, "--no-wait"], check=True, capture_output=True)
+                subprocess.run([TESTHOSTS, "on", self.env.name, host, "--no-wait"], check=True, capture_output=True)
             return [old, other]
 
         self.fault("both rebooted", break_it, takes_down=True)
@@ -289,5 +288,3 @@ class Failover:
             say(f"{number + 1} of {RUNS * len(faults)}")
             fault()
 
-
-__all__ = ["Failover", "partial"]

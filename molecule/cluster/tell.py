@@ -1,0 +1,90 @@
+"""The master on a Pacemaker cluster of its own: two members and a quorum device. Every fault that can hit the active host."""
+
+from __future__ import annotations
+
+from failover import Failover
+from leaks import Watch, secrets_of
+from story import PROJECT, Environment, promise, say, wait_for, write_report
+
+MEMBERS = ["c1", "c2"]
+
+env = Environment(
+    "mol-cluster", PROJECT / "inventories" / "cluster" / "groups.yml", PROJECT / "molecule" / "cluster" / "inventory" / "hosts.yml"
+)
+story = Failover(env, MEMBERS, [*MEMBERS, "s1"], with_database=False)
+
+
+def configuration() -> str:
+    """The cluster's configuration, as it is kept."""
+    return env.ssh("c1", "cibadmin --query --scope configuration")
+
+
+def restart_database(_old: str, _other: str) -> None:
+    """Nobody else starts a PostgreSQL that runs on a host of its own."""
+    wait_for(lambda: not story.server("s1")["database_reachable"] if "database_reachable" in story.server("s1") else True, "s1 misses the database", 30)
+    env.ssh("db1", "systemctl restart 'postgresql@*'")
+
+
+def refused(reason: str, *arguments: str, playbook: str = "holdfast.sso.site") -> None:
+    """A playbook that must end with this reason."""
+    run = env.playbook(playbook, *arguments)
+    promise(run.code != 0 and reason in run.output, f"refused, and the reason says: {reason}")
+
+
+def bad_input() -> None:
+    """What cannot work is refused before anything is changed, or survived with a reason."""
+    before, epoch = configuration(), story.server("s1")["epoch"]
+    standby = next(host for host in MEMBERS if host != story.master())
+
+    by_hand = env.ssh(standby, "ssoctl master activate 2>&1", check=False)
+    promise("managed by the cluster" in by_hand, "a member that is activated by hand refuses, and says who manages mastership")
+    refused("Pacemaker on", "-e", "sso_topology=standby_promotion", "-l", "sso_servers")
+    refused("not a member of the cluster", "-e", "sso_new_master=s1", playbook="holdfast.sso.promote_master")
+    promise(configuration() == before and story.server("s1")["epoch"] == epoch, "the refusals changed nothing")
+
+
+def removed() -> None:
+    """The master goes off the cluster and comes back, and the rest of the cluster does not notice."""
+    story.settle()
+    with_master = configuration()
+    env.must("holdfast.sso.remove_cluster_master")
+    without = configuration()
+    promise("sso-master" not in without and "sso-fence-c1" in without, "removal takes the master away, and nothing else")
+    tested = env.ssh("c1", "ocf-tester -n sso-master /usr/lib/ocf/resource.d/holdfast/sso-master 2>&1", check=False)
+    say(tested[-500:])
+    site = env.must("holdfast.sso.site", "--diff")
+    promise("sso-master-clone" in site.output and site.changed > 0, "site.yml brings it back, and shows the difference")
+    story.settle()
+    promise(sorted(configuration().split()) == sorted(with_master.split()), "the cluster is configured as it was")
+
+
+with Watch(env) as watch:
+    second = env.must("holdfast.sso.site")
+    promise(second.changed == 0, "a second site.yml changes nothing")
+    story.settle()
+    bad_input()
+
+story.probes.start()
+story.tell(
+    story.killed,
+    story.frozen,
+    story.power_off,
+    story.cut_off,
+    lambda: story.database_killed(lambda: "db1", restart_database),
+    story.moved,
+    story.disk_full,
+    story.both_rebooted,
+    story.split,
+)
+story.probes.stop()
+removed()
+
+leaked = watch.leaks(secrets_of(env))
+write_report(
+    "cluster",
+    {
+        "figures": story.report() | {"site_second_run_changed": second.changed, "leaks": len(leaked)},
+        "faults": [{"fault": name, "runs": runs} for name, runs in story.faults.items()],
+    },
+)
+promise(leaked == [], f"no secret is in any output, journal, argv, environment or core file: {leaked}")
