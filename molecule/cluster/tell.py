@@ -21,7 +21,7 @@ def configuration() -> str:
 
 def restart_database(_old: str, _other: str) -> None:
     """Nobody else starts a PostgreSQL that runs on a host of its own."""
-    wait_for(lambda: not story.server("s1")["database_reachable"] if "database_reachable" in story.server("s1") else True, "s1 misses the database", 30)
+    wait_for(lambda: not env.must_ask("s1", "GET", "/v1/status")["database"]["reachable"], "s1 misses the database", 30)
     env.ssh("db1", "systemctl restart 'postgresql@*'")
 
 

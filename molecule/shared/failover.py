@@ -166,8 +166,7 @@ class Failover:
 
     def _state(self, host: str) -> str:
         listed = json.loads(subprocess.run([TESTHOSTS, "list", "--json"], check=True, capture_output=True, text=True).stdout)
-        environment = next(row for row in listed if row["name"] == self.env.name)
-        return str(next(row["state"] for row in environment["hosts"] if row["name"] == host))
+        return str(next(row["state"] for row in listed if (row["environment"], row["host"]) == (self.env.name, host)))
 
     def _forgive(self) -> None:
         """What a fault left in the cluster's memory is no part of the next one."""
