@@ -22,6 +22,10 @@ SPECS: dict[str, list[dict[str, Any]]] = {
         {"name": "m2", "release": "trixie", "groups": ["sso_servers", "sso_standbys"]},
         {"name": "s1", "release": "trixie", "groups": ["sso_servers"]},
     ],
+    "cluster": [
+        *({"name": name, "release": "trixie", "layers": ["postgresql", "pacemaker"], "groups": ["sso_cluster", "sso_database"]} for name in ("c1", "c2", "c3")),
+        {"name": "s1", "release": "trixie", "groups": ["sso_servers"]},
+    ],
 }
 SAMPLE = "config get sftp-receive orders-in --reveal"
 TOOK: list[tuple[str, float]] = []
@@ -57,10 +61,10 @@ class Step:
             TOOK.append((self._text, time.monotonic() - self._started))
 
 
-def boot(name: str, spec: list[dict[str, Any]]) -> None:
+def boot(name: str, spec: list[dict[str, Any]], *, redfish: bool) -> None:
     subprocess.run(
         [str(PROJECT / "scripts" / "testhosts"), "up", name, "--spec", "/dev/stdin"],
-        input=json.dumps({"hosts": spec}), text=True, check=True, stdout=subprocess.DEVNULL,
+        input=json.dumps({"hosts": spec, "redfish": redfish}), text=True, check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
 
 
@@ -107,17 +111,38 @@ def standby(environment: Environment) -> None:
     show(environment, "s1", "status")
 
 
+def cluster(environment: Environment) -> None:
+    provision(environment)
+    title("How it is")
+    show(environment, "s1", "status")
+    master = environment.must_ask("s1", "GET", "/v1/status")["server"]["master"]
+    other = next(host for host in ("c1", "c2", "c3") if host != master)
+    print(environment.ssh(other, "crm_mon --one-shot"))
+
+    def encrypts() -> bool:
+        return environment.ask("s1", "POST", "/v1/selftest", {})[0] == 200 and environment.must_ask("s1", "GET", "/v1/status")["server"]["master"] != master
+
+    with Step(f"{master}, the master and the database's primary, loses its power; nobody does anything"):
+        environment.power("off", master)
+        wait_for(encrypts, "another member is the master, and s1 encrypts again", 60)
+    title("Encryption works again, and the old value still opens")
+    show(environment, "s1", "selftest")
+    show(environment, "s1", SAMPLE)
+    show(environment, "s1", "status")
+    print(environment.ssh(other, "crm_mon --one-shot"))
+
+
 def main() -> None:
     kind = sys.argv[1]
     name, spec = f"demo-{kind}", SPECS[kind]
     started = time.monotonic()
     with Step(f"Boot the test hosts {', '.join(host['name'] for host in spec)}"):
-        boot(name, spec)
+        boot(name, spec, redfish=kind == "cluster")
     environment = Environment(name, PROJECT / "inventories" / kind / "groups.yml", say_tasks=True)
     for host in spec:
         environment.ssh(host["name"], "install -d /usr/local/lib")
         environment.ssh(host["name"], "cat > /usr/local/lib/ask.py", stdin=(PROJECT / "molecule/shared/ask.py").read_bytes())
-    {"embedded": embedded, "standby": standby}[kind](environment)
+    {"embedded": embedded, "standby": standby, "cluster": cluster}[kind](environment)
     title("What each step took")
     for text, seconds in TOOK:
         print(f"    {seconds:6.1f} s  {text}")
