@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def supervisors() -> dict[Path, int]:
     """Every systemd-nspawn process of this machine: the directory given to it with -D, and its process id."""
     found: dict[Path, dict[int, int]] = {}
     for process, arguments in command_lines():
-        if Path(arguments[0]).name == "systemd-nspawn" and "-D" in arguments:
+        if _is_nspawn(arguments):
             root = Path(arguments[arguments.index("-D") + 1])
             found.setdefault(root, {})[process] = _parent(process)
     # nspawn forks while it sets a machine up; the one that stays is the one that is no child of another.
@@ -45,7 +45,10 @@ def supervisor(root: Path) -> int | None:
 def is_on(root: Path) -> bool:
     """Whether the machine has power: it runs, or it is between two boots of its own."""
     supervising = ["/bin/sh", "-c", SUPERVISE, JOIN, str(_switch(root))]
-    return any(arguments[:5] == supervising for _process, arguments in command_lines()) or supervisor(root) is not None
+    return any(
+        arguments[:5] == supervising or (_is_nspawn(arguments) and str(root) in arguments)
+        for _process, arguments in command_lines()
+    )
 
 
 def leader(root: Path) -> int | None:
@@ -119,6 +122,10 @@ def tail(console: Path, lines: int = 15) -> str:
     """The end of a machine's console."""
     text = console.read_text(errors="replace") if console.exists() else "(nothing)"
     return "\n".join(text.strip().splitlines()[-lines:])
+
+
+def _is_nspawn(arguments: Sequence[str]) -> bool:
+    return arguments[0].rpartition("/")[2] == "systemd-nspawn" and "-D" in arguments
 
 
 def _switch(root: Path) -> Path:
