@@ -19,6 +19,7 @@ from ssod.errors import AuditUnavailable, DatabaseUnavailable, SsodError
 from ssod.seal import SealedCopy
 from ssod.service.authority import Authority
 from ssod.service.encryption import Encryption
+from ssod.service.fitness import Fitness
 from ssod.service.mastership import MastershipService
 from ssod.service.membership import Membership
 from ssod.service.node import Node
@@ -61,6 +62,22 @@ class FakeAudit:
         if self.full:
             raise AuditUnavailable("no space left")
         self.lines.append((call.caller.name, act, subject, outcome))
+
+    def problem(self) -> str | None:
+        return "no space left" if self.full else None
+
+
+class FakeMandate:
+    """Given, until it is taken."""
+
+    managed_by = "operator"
+    gone = False
+
+    def given(self) -> bool:
+        return not self.gone
+
+    def missing(self) -> str:
+        return "no mandate was given"
 
 
 class SwitchedDatabase(Database):
@@ -131,12 +148,15 @@ class Host:
         self.said: list[Announce] = []
         self.warnings: list[str] = []
         self.audit = FakeAudit()
+        self.mandate = FakeMandate()
         self.certificate_problem: str | None = None
         self.database = SwitchedDatabase(connect(world.url))
         self.sealed = SealedCopy(world.root / f"{name}.sealed", SecretBytes(bytes(32)), counting(10_000))
         self._offload = Offload()
         state = State(name, 60, since=world.clock.now())
-        self.node = Node(state, world.clock, self.said.append, may_become_master=standby, encrypt_while_detached=False)
+        self.node = Node(
+            state, world.clock, self.said.append, self.mandate, may_become_master=standby, encrypt_while_detached=False
+        )
         self.environment = EnvironmentRepository(self.database)
         self.servers = ServerRepository(self.database)
         self.membership = Membership(
@@ -155,6 +175,14 @@ class Host:
         self.encryption = Encryption(
             self.node, self.authority, self.membership, self.audit, random, lambda _operation, _count: None
         )
+        self.fitness = Fitness(
+            self.node,
+            self.membership,
+            self.audit,
+            self._offload,
+            lambda: self.certificate_problem,
+            lambda: self.database.read_only,
+        )
         self.mastership = MastershipService(
             self.node,
             self.membership,
@@ -162,7 +190,8 @@ class Host:
             self.authority,
             self.audit,
             self._offload,
-            lambda: self.certificate_problem,
+            self.fitness,
+            self.warnings.append,
         )
         self.secret = Secret(self.node, self.membership, self.environment, self.authority, self.audit, self._offload, random)
         world.network.hosts[name] = self

@@ -39,6 +39,8 @@ class TlsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class MasterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refresh_interval: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
     encrypt_while_detached: Literal["refuse", "allow"] = "refuse"
+    managed_by: Literal["operator", "cluster"] = "operator"
+    mandate_file: str = "/run/ssod.mandate"
 
 
 class SealingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,6 +95,7 @@ def _problems(config: Config) -> list[str]:
     paths = {
         "server.state_directory": config.server.state_directory,
         "server.socket": config.server.socket,
+        "master.mandate_file": config.master.mandate_file,
         "tls.certificate": config.tls.certificate,
         "tls.key": config.tls.key,
         "tls.ca": config.tls.ca,

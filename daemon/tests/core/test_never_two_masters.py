@@ -19,6 +19,7 @@ from ssod.core.states import (
     Deactivated,
     EnvironmentRead,
     Instant,
+    MandateWithdrawn,
     Mastership,
     ResumeMastership,
     State,
@@ -32,6 +33,8 @@ BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = ("a", "b", "c")
 # What an answer takes at least. The one's window ends at the instant at which the other's wait does.
 MOMENT = 0.001
+# The database's clock never shows the same twice.
+TICK = 0.000001
 
 
 @dataclass
@@ -50,8 +53,8 @@ class Row:
         if (self.master, self.epoch) == (server, epoch):
             self.confirmed_at, self.confirmed_epoch = now, epoch
 
-    def stepped_down(self, epoch: int) -> None:
-        if self.confirmed_epoch == epoch:
+    def stepped_down(self, epoch: int, confirmation: float | None) -> None:
+        if (self.confirmed_epoch, self.confirmed_at) == (epoch, confirmation):
             self.confirmed_at = None
 
 
@@ -62,12 +65,19 @@ class Answer:
     epoch: int
     earlier: float | None
     resuming: int | None = None
+    confirmation: float | None = None
 
 
 @dataclass
 class Server:
+    """`owed` is what the database is yet to be told; `letters` are on their way to it, for as long as it takes."""
+
     state: State
     answers: deque[Answer] = field(default_factory=deque)
+    mandated: bool = True
+    confirmation: float | None = None
+    owed: tuple[int, float | None] | None = None
+    letters: deque[tuple[int, float | None]] = field(default_factory=deque)
 
 
 class World:
@@ -84,26 +94,57 @@ class World:
         began = self.instant()
         self.now += pause
         epoch = server.state.epoch if resuming is None else resuming
-        if resuming is not None or server.state.mastership is not Mastership.PASSIVE:
+        confirming = resuming is not None or server.state.mastership is not Mastership.PASSIVE
+        if confirming:
+            self.now += TICK
             self.row.confirm(server.state.server, epoch, self.now)
-        server.answers.append(Answer(began, self.row.master, self.row.epoch, self.row.earlier(self.now), resuming))
+        mine = confirming and (self.row.master, self.row.epoch) == (server.state.server, epoch)
+        confirmation = self.row.confirmed_at if mine else None
+        server.answers.append(
+            Answer(began, self.row.master, self.row.epoch, self.row.earlier(self.now), resuming, confirmation)
+        )
 
     def deliver(self, server: Server, pause: float) -> None:
         if not server.answers:
             return
         answer = server.answers.popleft()
         self.now += MOMENT
+        if answer.confirmation is not None:
+            server.confirmation = answer.confirmation
+            if server.state.mastership is Mastership.PASSIVE:
+                server.owed = (answer.epoch, answer.confirmation)
         if answer.resuming is not None:
-            if (answer.master, answer.epoch) == (server.state.server, answer.resuming):
+            if server.mandated and (answer.master, answer.epoch) == (server.state.server, answer.resuming):
                 server.answers.clear()
+                server.owed = None
                 server.state, _ = step(server.state, Activated(answer.resuming, answer.began))
             return
         server.state, effects = step(server.state, EnvironmentRead(answer.master, answer.epoch, answer.began))
         for effect in effects:
-            if isinstance(effect, ResumeMastership) and must_wait(answer.earlier) == 0:
+            if isinstance(effect, ResumeMastership) and server.mandated and must_wait(answer.earlier) == 0:
                 self.ask(server, pause, resuming=answer.epoch)
             elif isinstance(effect, SteppedDown):
-                self.row.stepped_down(effect.epoch)
+                server.owed = (effect.epoch, server.confirmation)
+        self.settle(server)
+        self.arrive(server)
+
+    def settle(self, server: Server) -> None:
+        """What is owed is sent, though not while a confirmation is asked for to resume by it."""
+        if server.owed is not None and not any(answer.resuming is not None for answer in server.answers):
+            server.letters.append(server.owed)
+            server.owed = None
+
+    def arrive(self, server: Server) -> None:
+        while server.letters:
+            self.row.stepped_down(*server.letters.popleft())
+
+    def withdraw(self, server: Server, pause: float) -> None:
+        server.mandated = False
+        if server.state.mastership is not Mastership.PASSIVE:
+            server.state, _ = step(server.state, MandateWithdrawn(self.instant()))
+            server.owed = (server.state.epoch, server.confirmation)
+        if pause > 0:
+            self.settle(server)
 
     def look(self, server: Server) -> None:
         """A question that is answered at once, with all that had been under way."""
@@ -116,21 +157,23 @@ class World:
 
     def demote(self, server: Server) -> None:
         if self.row.master == server.state.server:
-            self.row.stepped_down(self.row.epoch)
+            self.row.stepped_down(self.row.epoch, self.row.confirmed_at)
             self.row.master, self.row.epoch = None, self.row.epoch + 1
             server.answers.clear()
             server.state, _ = step(server.state, Deactivated(self.row.epoch, self.instant()))
 
     def restart(self, server: Server, *, in_good_order: bool) -> None:
         if in_good_order and server.state.mastership is Mastership.ACTIVE:
-            self.row.stepped_down(server.state.epoch)
-        server.state, server.answers = State(server.state.server, 60, epoch=server.state.epoch), deque()
+            self.row.stepped_down(server.state.epoch, server.confirmation)
+        state = State(server.state.server, 60, epoch=server.state.epoch)
+        self.servers[server.state.server] = Server(state, mandated=server.mandated, letters=server.letters)
 
     def acting(self) -> list[str]:
         return [name for name, server in self.servers.items() if may_act_as_master(server.state, self.now)]
 
 
 ACTS = ["ask", "deliver", "look", "look", "look", "look", "promote", "promote", "demote", "kill", "stop", "wait"]
+ACTS += ["withdraw", "give", "settle", "arrive"]
 PAUSES = [0.0, 0.1, 3.0, 5.9, 6.1]
 Steps = list[tuple[str, str, float]]
 STEPS = st.lists(st.tuples(st.sampled_from(ACTS), st.sampled_from(NAMES), st.sampled_from(PAUSES)), min_size=5, max_size=30)
@@ -172,6 +215,18 @@ HOLES: dict[str, Steps] = {
         ("wait", "a", 6.1),
         ("look", "b", 0),
     ],
+    "what ends an earlier confirmation ends the one that the same server acts on again": [
+        *A_ACTS,
+        ("withdraw", "a", 0.1),
+        ("give", "a", 0),
+        ("ask", "a", 0),
+        ("deliver", "a", 0),
+        ("deliver", "a", 0),
+        ("arrive", "a", 0),
+        ("promote", "b", 0),
+        ("look", "b", 0),
+    ],
+    "it acts without a mandate": [*A_ACTS, ("withdraw", "a", 0.1), ("arrive", "a", 0), ("promote", "b", 0), ("look", "b", 0)],
 }
 
 
@@ -181,22 +236,16 @@ def play(steps: Steps) -> World:
     for act, name, pause in steps:
         server = world.servers[name]
         match act:
-            case "ask":
-                world.ask(server, pause)
-            case "deliver":
-                world.deliver(server, pause)
-            case "look":
-                world.look(server)
-            case "promote":
-                world.promote(server)
-            case "demote":
-                world.demote(server)
-            case "kill":
-                world.restart(server, in_good_order=False)
-            case "stop":
-                world.restart(server, in_good_order=True)
+            case "ask" | "deliver" | "withdraw":
+                getattr(world, act)(server, pause)
+            case "give":
+                server.mandated = True
+            case "kill" | "stop":
+                world.restart(server, in_good_order=act == "stop")
             case "wait":
                 world.now += pause
+            case _:
+                getattr(world, act)(server)
         assert len(world.acting()) <= 1, world.acting()
     return world
 

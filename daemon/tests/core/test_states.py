@@ -21,6 +21,7 @@ from ssod.core.states import (
     EnvironmentRead,
     Event,
     Instant,
+    MandateWithdrawn,
     MasterAnswered,
     MasterLost,
     Mastership,
@@ -28,6 +29,7 @@ from ssod.core.states import (
     ResumeMastership,
     State,
     SteppedDown,
+    TellOthers,
     UnexpectedEvent,
     is_attached,
     mastership_at,
@@ -144,11 +146,18 @@ ROWS = [
         LOST,
         Activated(4, LATER),
         {"attachment": ATTACHED, "mastership": ACTIVE, "master": "me", "epoch": 4, "since": LATER, "last_seen": LATER},
-        (Announce, ReleaseWaiters),
+        (Announce, ReleaseWaiters, TellOthers),
         False,
     ),
     Row("keeps the newer epoch of a deactivation", START, Deactivated(3, NOW), {"mastership": PASSIVE, "epoch": 3}),
     Row("keeps its epoch at an old deactivation", FOLLOWER, Deactivated(2, NOW), {"mastership": PASSIVE, "epoch": 3}),
+    Row(
+        "is deactivated when it has stepped down already",
+        replace(LOST, master="me"),
+        Deactivated(4, LATER),
+        {"mastership": PASSIVE, "master": None, "epoch": 4, "since": NOW},
+    ),
+    Row("has no mandate and needs none", FOLLOWER, MandateWithdrawn(LATER), {"attachment": ATTACHED, "mastership": PASSIVE}),
     # active
     Row("is confirmed in silence", MASTER, EnvironmentRead("me", 3, LATER), {"mastership": ACTIVE, "last_seen": LATER}),
     Row(
@@ -206,7 +215,7 @@ ROWS = [
         MASTER,
         Activated(4, LATER),
         {"mastership": ACTIVE, "epoch": 4, "last_seen": LATER},
-        (Announce, ReleaseWaiters),
+        (Announce, ReleaseWaiters, TellOthers),
         False,
     ),
     Row(
@@ -214,16 +223,32 @@ ROWS = [
         MASTER,
         Deactivated(4, LATER),
         {"mastership": PASSIVE, "master": None, "epoch": 4, "attachment": DETACHED},
-        (Announce, ReleaseWaiters),
+        (Announce, SteppedDown, ReleaseWaiters),
+        False,
+    ),
+    Row(
+        "loses its mandate",
+        MASTER,
+        MandateWithdrawn(LATER),
+        {"mastership": PASSIVE, "master": "me", "epoch": 3, "attachment": DETACHED, "since": NOW},
+        (Announce, SteppedDown, ReleaseWaiters),
         False,
     ),
     # unconfirmed
+    Row(
+        "loses its mandate in doubt",
+        DOUBTED,
+        MandateWithdrawn(LATER),
+        {"mastership": PASSIVE, "master": "me", "epoch": 3, "attachment": DETACHED, "since": NOW},
+        (Announce, SteppedDown, ReleaseWaiters),
+        False,
+    ),
     Row(
         "is confirmed again",
         DOUBTED,
         EnvironmentRead("me", 3, LATER),
         {"mastership": ACTIVE, "attachment": ATTACHED, "database_lost": None, "last_seen": LATER},
-        (Announce, ReleaseWaiters),
+        (Announce, ReleaseWaiters, TellOthers),
         False,
     ),
     Row(
@@ -242,7 +267,7 @@ ROWS = [
         DOUBTED,
         Activated(4, LATER),
         {"mastership": ACTIVE, "epoch": 4, "database_lost": None},
-        (Announce, ReleaseWaiters),
+        (Announce, ReleaseWaiters, TellOthers),
         False,
     ),
     Row(
@@ -250,7 +275,7 @@ ROWS = [
         DOUBTED,
         Deactivated(4, LATER),
         {"mastership": PASSIVE, "master": None, "epoch": 4},
-        (Announce, ReleaseWaiters),
+        (Announce, SteppedDown, ReleaseWaiters),
         False,
     ),
 ]
@@ -285,7 +310,7 @@ def test_an_event_that_is_not_listed_is_a_defect(mastership: Mastership) -> None
 
 def test_every_pair_of_mastership_and_event_is_listed() -> None:
     """There is no event that some mastership cannot see, so no pair of both is left to raise."""
-    events = (EnvironmentRead, DatabaseLost, MasterAnswered, MasterLost, Activated, Deactivated)
+    events = (EnvironmentRead, DatabaseLost, MasterAnswered, MasterLost, Activated, Deactivated, MandateWithdrawn)
     assert TRANSITIONS.keys() == {(mastership, event) for mastership in Mastership for event in events}
 
 
@@ -335,7 +360,18 @@ class World:
 NAMES = st.sampled_from(["me", "m1", "m2", None])
 CHOICES = st.tuples(
     st.sampled_from(
-        ["read", "read-old", "database-lost", "answered", "answered-old", "lost", "others-activate", "activate", "deactivate"]
+        [
+            "read",
+            "read-old",
+            "database-lost",
+            "answered",
+            "answered-old",
+            "lost",
+            "others-activate",
+            "activate",
+            "deactivate",
+            "withdraw",
+        ]
     ),
     st.floats(0, 20),
     NAMES,
@@ -358,6 +394,8 @@ def happen(world: World, state: State, choice: str, now: Instant, name: str | No
             return MasterAnswered("m0", world.epoch - 1, now)
         case "lost":
             return MasterLost("silence", now)
+        case "withdraw":
+            return MandateWithdrawn(now)
         case "others-activate" if name not in {None, "me"}:
             world.master, world.epoch = name, world.epoch + 1
         case "activate":
@@ -394,6 +432,8 @@ def test_no_sequence_of_events_breaks_what_must_stay_true(choices: list[tuple[st
             assert state.attachment is not ATTACHED
             assert (state.master, state.epoch) == (before.master, before.epoch)
         if isinstance(event, EnvironmentRead) and event.epoch > before.epoch and event.master != "me":
+            assert state.mastership is PASSIVE
+        if isinstance(event, MandateWithdrawn):
             assert state.mastership is PASSIVE
         if state.attachment is ATTACHED:
             assert state.last_seen is not None

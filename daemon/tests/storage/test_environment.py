@@ -101,22 +101,23 @@ def test_who_is_not_the_master_confirms_nothing(environment: EnvironmentReposito
 def test_nobody_waits_for_a_master_that_has_stepped_down(environment: EnvironmentRepository) -> None:
     """It takes its own confirmation back, and no other's."""
     environment.activate("m1", 0, None)
-    environment.confirm("m1", 1)
+    confirmed = environment.confirm("m1", 1).confirmation
     environment.activate("m2", 1, None)
-    environment.stepped_down(9)
-    assert environment.read().earlier_master_confirmed is not None
-    environment.stepped_down(1)
+    for epoch, confirmation in ((9, confirmed), (1, None), (1, 0.5)):
+        environment.stepped_down(epoch, confirmation)
+        assert environment.read().earlier_master_confirmed is not None
+    environment.stepped_down(1, confirmed)
     assert environment.read().earlier_master_confirmed is None
 
 
 def test_a_confirmation_stands_until_the_master_that_was_deactivated_says_so(environment: EnvironmentRepository) -> None:
     """The master that is activated next begins at once."""
     environment.activate("m1", 0, None)
-    environment.confirm("m1", 1)
+    confirmed = environment.confirm("m1", 1).confirmation
     environment.deactivate("m1", 1)
     environment.activate("m2", 2, None)
     assert environment.read().earlier_master_confirmed is not None  # m1 acts until it has heard of its deactivation
-    environment.stepped_down(1)
+    environment.stepped_down(1, confirmed)
     assert environment.read().earlier_master_confirmed is None
 
 

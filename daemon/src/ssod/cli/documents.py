@@ -31,6 +31,9 @@ class ThisServer(Document, frozen=True):
     may_become_master: bool
     can_encrypt: bool
     can_decrypt: bool
+    managed_by: str = "operator"
+    mandate: bool = True
+    unfit: list[str] = []
     since: str | None = None
     key_id: str | None = None
     sealed_key_id: str | None = None
@@ -136,6 +139,7 @@ class Master(Document, frozen=True):
     mastership: str
     may_become_master: bool
     sentence: str
+    managed_by: str = "operator"
     master: str | None = None
     epoch: int | None = None
 
@@ -164,6 +168,7 @@ class Activated(Document, frozen=True):
 class Deactivated(Document, frozen=True):
     changed: bool
     epoch: int
+    recorded: bool = True
 
 
 class Field(Document, frozen=True):

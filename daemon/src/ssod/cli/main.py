@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -78,7 +78,3 @@ def _tell_interruption(journal: Journal) -> None:
     print("\nssoctl: interrupted", file=sys.stderr)
     for line in journal.story():
         print(f"  - {line}", file=sys.stderr)
-
-
-def main() -> NoReturn:
-    sys.exit(run())

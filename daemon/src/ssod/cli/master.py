@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
+from ssod.cli import fitness as lean
 from ssod.cli.asking import confirm
 from ssod.cli.client import path_of
 from ssod.cli.documents import Activated, Deactivated, Master
 from ssod.cli.journal import Act
-from ssod.cli.output import say, show, show_document
+from ssod.cli.output import say, show, show_document, warn
 from ssod.cli.session import AsJson, DryRun, Yes, session_of
 from ssod.cli.tables import master_facts, notified_table
 
@@ -29,6 +30,14 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     say(answer.document.sentence)
     say("")
     show(master_facts(answer.document))
+
+
+@app.command()
+def fitness(context: typer.Context, as_json: AsJson = False) -> None:
+    """Whether this server could be the master now, and why not: a score for the cluster, quickly."""
+    code = lean.run(str(session_of(context).socket), as_json=as_json)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()
@@ -72,7 +81,10 @@ def deactivate(context: typer.Context, dry_run: DryRun = False, yes: Yes = False
         answer = client.act("POST", path, body, Deactivated, Act("this server left the role of master", LOOK))
     if as_json:
         show_document(answer.raw)
-    elif not answer.document.changed:
+        return
+    if not answer.document.recorded:
+        warn("the SSO database cannot be reached and names this server still; whoever is activated next may have to wait for 6 s")
+    if not answer.document.changed:
         say(f"this server was not the master, epoch {answer.document.epoch}")
     else:
         say(f"this server {'would leave' if dry_run else 'has left'} the role of master, epoch {answer.document.epoch}")

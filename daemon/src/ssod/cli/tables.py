@@ -17,6 +17,7 @@ from ssod.cli.documents import (
     Secret,
     Server,
     Status,
+    ThisServer,
 )
 from ssod.cli.output import printable
 
@@ -80,11 +81,19 @@ def status_facts(status: Status) -> Table:
         ("state", server.state + (f" since {server.since}" if server.since else "")),
         ("encrypts / decrypts", f"{yes_no(server.can_encrypt)} / {yes_no(server.can_decrypt)}"),
         ("key id", server.key_id),
+        ("mastership", _managed(server)),
         ("sealed copy", compared(server.sealed_key_id, server.key_id)),
         ("certificate until", server.certificate_expires_at),
         ("database", ", ".join(part for part in (database.kind, reach, database.detail) if part)),
     ]
+    rows += [("NOT FIT as master", reason) for reason in server.unfit]
     return facts(rows + _environment_rows(environment))
+
+
+def _managed(server: ThisServer) -> str:
+    if server.managed_by != "cluster":
+        return f"managed by the {server.managed_by}"
+    return f"managed by the cluster, which has {'given' if server.mandate else 'not given'} it to this server"
 
 
 def _environment_rows(environment: Environment | None) -> list[tuple[str, str | None]]:
@@ -167,6 +176,7 @@ def master_facts(master: Master) -> Table:
             ("epoch", number(master.epoch)),
             ("this server", f"{master.this_server}, {master.mastership}"),
             ("may become master", yes_no(master.may_become_master)),
+            ("managed by", master.managed_by),
         ]
     )
 

@@ -104,7 +104,14 @@ class Deactivated:
     at: Instant
 
 
-Event = EnvironmentRead | DatabaseLost | MasterAnswered | MasterLost | Activated | Deactivated
+@dataclass(frozen=True, slots=True)
+class MandateWithdrawn:
+    """Whoever manages the mastership has taken this server's mandate to act as master."""
+
+    at: Instant
+
+
+Event = EnvironmentRead | DatabaseLost | MasterAnswered | MasterLost | Activated | Deactivated | MandateWithdrawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +131,9 @@ class ResumeMastership:
 
 @dataclass(frozen=True, slots=True)
 class SteppedDown:
-    """The master of `epoch` has ceased to act, because a newer epoch has begun: tell the database, somebody may wait."""
+    """The master of `epoch` has ceased to act: a newer epoch has begun, or its mandate is gone. Tell the database, somebody may
+    wait.
+    """
 
     epoch: int
 
@@ -134,7 +143,12 @@ class ReleaseWaiters:
     """Servers that wait on this master for a new keyring must be answered now."""
 
 
-Effect = Announce | ResumeMastership | SteppedDown | ReleaseWaiters
+@dataclass(frozen=True, slots=True)
+class TellOthers:
+    """This server acts as the master from now on, again or for the first time: those that look for one need not wait."""
+
+
+Effect = Announce | ResumeMastership | SteppedDown | ReleaseWaiters | TellOthers
 Result = tuple[State, tuple[Effect, ...]]
 
 
@@ -207,7 +221,7 @@ def _note_database_lost(state: State, event: DatabaseLost) -> Result:
 def _activated(state: State, event: Activated) -> Result:
     attached = _attach(state, "this server is the master", event.at)
     after = replace(attached, mastership=Mastership.ACTIVE, master=state.server, epoch=event.epoch, database_lost=None)
-    return after, (Announce(f"this server is the master, epoch {event.epoch}"), ReleaseWaiters())
+    return after, (Announce(f"this server is the master, epoch {event.epoch}"), ReleaseWaiters(), TellOthers())
 
 
 def _master_environment_read(state: State, event: EnvironmentRead) -> Result:
@@ -219,7 +233,7 @@ def _master_environment_read(state: State, event: EnvironmentRead) -> Result:
         after = replace(attached, mastership=Mastership.ACTIVE, database_lost=None)
         if state.mastership is Mastership.ACTIVE:
             return after, ()
-        return after, (Announce(f"mastership of epoch {state.epoch} is confirmed again"), ReleaseWaiters())
+        return after, (Announce(f"mastership of epoch {state.epoch} is confirmed again"), ReleaseWaiters(), TellOthers())
     sentence = (
         f"this server was master in epoch {state.epoch}; the database is at epoch {event.epoch} "
         f"(master: {event.master or 'none'}). It has stepped down. Nothing to do here"
@@ -248,6 +262,17 @@ def _deactivated(state: State, event: Deactivated) -> Result:
     passive = replace(state, mastership=Mastership.PASSIVE, master=None, epoch=event.epoch)
     return _detach(passive, "no server is the master", event.at), (
         Announce(f"this server is no longer the master, epoch {event.epoch}"),
+        SteppedDown(state.epoch),
+        ReleaseWaiters(),
+    )
+
+
+def _mandate_withdrawn(state: State, event: MandateWithdrawn) -> Result:
+    # The database may name this server still: whether it resumes is decided by the mandate that it is given then.
+    passive = replace(state, mastership=Mastership.PASSIVE)
+    return _detach(passive, "the mandate to act as master was withdrawn from this server", event.at), (
+        Announce(f"this server has stepped down from epoch {state.epoch}: its mandate to act as master was withdrawn"),
+        SteppedDown(state.epoch),
         ReleaseWaiters(),
     )
 
@@ -257,7 +282,9 @@ def _ignore(state: State, _event: object) -> Result:
 
 
 def _passive_deactivated(state: State, event: Deactivated) -> Result:
-    return replace(state, epoch=max(state.epoch, event.epoch)), ()
+    if event.epoch < state.epoch:
+        return state, ()
+    return _detach(replace(state, master=None, epoch=event.epoch), "no server is the master", event.at), ()
 
 
 _P, _A, _U = Mastership.PASSIVE, Mastership.ACTIVE, Mastership.UNCONFIRMED
@@ -270,18 +297,21 @@ TRANSITIONS: dict[tuple[Mastership, type[Event]], Callable[..., Result]] = {
     (_P, MasterLost): _passive_master_lost,
     (_P, Activated): _activated,
     (_P, Deactivated): _passive_deactivated,
+    (_P, MandateWithdrawn): _ignore,
     (_A, EnvironmentRead): _master_environment_read,
     (_A, DatabaseLost): _active_database_lost,
     (_A, MasterAnswered): _ignore,
     (_A, MasterLost): _ignore,
     (_A, Activated): _activated,
     (_A, Deactivated): _deactivated,
+    (_A, MandateWithdrawn): _mandate_withdrawn,
     (_U, EnvironmentRead): _master_environment_read,
     (_U, DatabaseLost): _note_database_lost,
     (_U, MasterAnswered): _ignore,
     (_U, MasterLost): _ignore,
     (_U, Activated): _activated,
     (_U, Deactivated): _deactivated,
+    (_U, MandateWithdrawn): _mandate_withdrawn,
 }
 
 

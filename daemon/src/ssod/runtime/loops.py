@@ -16,6 +16,9 @@ from ssod.storage.records import ServerRecord
 WATCH_AS_MASTER = 2.0
 WATCH_ATTACHED = 5.0
 WATCH_DETACHED = 1.0
+# Between two looks at the mandate; and at whether there is one to look at, which a reload may change.
+MANDATE_PAUSE = 0.25
+MANDATE_UNMINDED = 5.0
 
 
 async def forever(work: Callable[[], Awaitable[None]], failed: Callable[[BaseException], None], pause: float) -> None:
@@ -28,6 +31,17 @@ async def forever(work: Callable[[], Awaitable[None]], failed: Callable[[BaseExc
         except Exception as error:
             failed(error)
             await asyncio.sleep(pause)  # a defect that comes back must not take the whole processor
+
+
+class Warden:
+    """Minds the mandate to act as master: a file has nobody who would tell that it is gone."""
+
+    def __init__(self, membership: Membership) -> None:
+        self._membership = membership
+
+    async def once(self) -> None:
+        await self._membership.mind_mandate()
+        await asyncio.sleep(MANDATE_PAUSE if self._membership.node.mandate.managed_by == "cluster" else MANDATE_UNMINDED)
 
 
 class Watcher:

@@ -18,12 +18,13 @@ import structlog
 import uvloop
 
 from ssod import __version__
-from ssod.config import Config, load
+from ssod.config import Config, MasterConfig, load
 from ssod.core.states import Announce, State
 from ssod.errors import SsodError
 from ssod.runtime.audit import FileAudit
 from ssod.runtime.clock import SystemClock
-from ssod.runtime.loops import Follower, Watcher, forever
+from ssod.runtime.loops import Follower, Warden, Watcher, forever
+from ssod.runtime.mandate import ClusterMandate, OperatorMandate
 from ssod.runtime.metrics import Metrics
 from ssod.runtime.notify import SystemdNotifier
 from ssod.seal import SealedCopy, sealing_key_from_credential, sealing_key_from_file
@@ -31,6 +32,7 @@ from ssod.service.applications import Applications
 from ssod.service.authority import Authority
 from ssod.service.configuration import Configurations
 from ssod.service.encryption import Encryption
+from ssod.service.fitness import Fitness
 from ssod.service.mastership import MastershipService
 from ssod.service.membership import Membership
 from ssod.service.node import Node
@@ -70,6 +72,10 @@ def _log_to_journal() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
+def mandate_of(config: MasterConfig) -> OperatorMandate | ClusterMandate:
+    return ClusterMandate(config.mandate_file) if config.managed_by == "cluster" else OperatorMandate()
+
+
 class Daemon:
     """One ssod. Built from a configuration; `run` lives until SIGTERM."""
 
@@ -87,6 +93,7 @@ class Daemon:
             state,
             clock,
             self._announce,
+            mandate_of(config.master),
             may_become_master=config.server.may_become_master,
             encrypt_while_detached=config.master.encrypt_while_detached == "allow",
         )
@@ -103,14 +110,18 @@ class Daemon:
         applications = Applications(repository, self._authority, self._audit, self._offload)
         configurations = Configurations(self._node, repository, self._authority, encryption, self._audit, self._offload, chance)
         secret = Secret(self._node, self._membership, environment, self._authority, self._audit, self._offload, chance)
+        fitness = Fitness(
+            self._node, self._membership, self._audit, self._disk, self._certificate_problem, lambda: self._database.read_only
+        )
         mastership = MastershipService(
-            self._node, self._membership, environment, self._authority, self._audit, self._offload, self._certificate_problem
+            self._node, self._membership, environment, self._authority, self._audit, self._offload, fitness, log.warning
         )
         routes = [
             *StatusRoutes(
                 self._node,
                 self._membership,
                 encryption,
+                fitness,
                 self._authority,
                 self._database.kind,
                 lambda: self._expires,
@@ -124,6 +135,7 @@ class Daemon:
         self._faces = Faces(app)
         jitter = random.SystemRandom()
         self._follower = Follower(self._membership, lambda: jitter.uniform(0.9, 1.1))
+        self._warden = Warden(self._membership)
         self._watcher = Watcher(self._membership, self._authority, self._follower)
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -175,7 +187,7 @@ class Daemon:
             log.warning("started without having reached database and master", after_seconds=FIRST_LOOK)
         self._notifier.ready(self._node.sentence())
         log.info("started", version=__version__, server=self._config.server.name, health=self._node.sentence())
-        for work in (self._watcher.once, self._follower.once):
+        for work in (self._watcher.once, self._follower.once, self._warden.once):
             keep(asyncio.create_task(forever(work, self._loop_failed, 1.0)))
         await self._stopping.wait()
         log.info("stopping")
@@ -242,6 +254,7 @@ class Daemon:
             self._config, self._expires = config, expires
             self._authority.grants = config.grants
             self._node.encrypt_while_detached = config.master.encrypt_while_detached == "allow"
+            self._node.mandate = mandate_of(config.master)
             await self._peers.renew()
             await self._faces.reload(context)
             log.info("reloaded")

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable
 
 from ssod.core.states import CONFIRMATION_WINDOW, Deactivated, Mastership
-from ssod.errors import ActivationRefused, DatabaseUnavailable, MastershipUnconfirmed, NotEnrolled, StaleEpoch
+from ssod.errors import ActivationRefused, AuditUnavailable, DatabaseUnavailable, MastershipUnconfirmed, NotEnrolled, StaleEpoch
 from ssod.service.authority import Authority
+from ssod.service.fitness import Fitness
 from ssod.service.membership import Membership
 from ssod.service.node import Node
 from ssod.service.offload import Offload
 from ssod.service.ports import Audit, Call, Noticed
-from ssod.service.secret import tell
 from ssod.storage.records import Environment
 from ssod.storage.repository import EnvironmentRepository
 
@@ -22,6 +22,11 @@ PATIENCE = 1.0
 
 # Between two looks of a new master at a database that does not let it begin yet (seconds).
 RETRY = 0.15
+
+# A server whose mandate is gone has ceased to act already: what is left of its deactivation waits this long for the database.
+LEAVE_SECONDS = 2.0
+
+THROUGH_THE_CLUSTER = "move the role through the cluster: run promote_master.yml, or `crm_resource --move`"
 
 
 class MastershipService:
@@ -33,7 +38,8 @@ class MastershipService:
         authority: Authority,
         audit: Audit,
         offload: Offload,
-        certificate_problem: Callable[[], str | None],
+        fitness: Fitness,
+        warn: Callable[[str], None],
     ) -> None:
         self._node = node
         self._membership = membership
@@ -41,7 +47,8 @@ class MastershipService:
         self._authority = authority
         self._audit = audit
         self._offload = offload
-        self._certificate_problem = certificate_problem
+        self._fitness = fitness
+        self._warn = warn
         self._one_at_a_time = asyncio.Lock()
 
     async def activate(self, call: Call, expected_epoch: int | None, *, dry_run: bool) -> tuple[bool, list[Noticed]]:
@@ -61,7 +68,7 @@ class MastershipService:
             if failed or environment is None:
                 raise ActivationRefused(
                     f"{node.state.server} cannot become the master, and nothing was changed",
-                    next_step="mend every condition, or choose another standby",
+                    next_step="mend every condition, or choose another standby" if node.mandate.given() else THROUGH_THE_CLUSTER,
                     conditions=failed,
                 )
             if dry_run:
@@ -75,16 +82,16 @@ class MastershipService:
                 backed_up = environment.backup is not None
                 await self._membership.adopt(node.keyring.at(epoch).with_backup(backed_up))
             await self._succeed(environment.master)
-            # The earlier master has been told already, if it can be: nobody waits for a dead one.
-            others = sorted(self._membership.enrolled.keys() - {environment.master})
-            noticed = await tell(node, self._membership, others, PATIENCE)
+            # Nobody waits for the earlier master, which may be dead.
+            telling = {name: told for name, told in self._membership.telling.items() if name != environment.master}
+            noticed = await self._membership.answers(sorted({node.state.server, *telling}), telling, PATIENCE)
             await self._membership.report()
             return True, noticed
 
     async def _succeed(self, earlier: str | None) -> None:
         """Begins to act: at once when the earlier master has stepped down, else when its confirmation is too old to act on."""
         if earlier is not None:
-            await tell(self._node, self._membership, [earlier], 0.0)
+            self._membership.tell([earlier])
         deadline = self._node.clock.monotonic() + CONFIRMATION_WINDOW + PATIENCE
         while True:
             environment = await self._membership.observe()
@@ -92,6 +99,8 @@ class MastershipService:
                 return
             if environment is not None and environment.master != self._node.state.server:
                 raise StaleEpoch(self._node.state.epoch, environment.epoch, environment.master)
+            if not self._node.mandate.given():
+                raise MastershipUnconfirmed(self._node.mandate.missing(), next_step=THROUGH_THE_CLUSTER)
             left = deadline - self._node.clock.monotonic()
             if left <= 0:
                 raise MastershipUnconfirmed(
@@ -102,23 +111,19 @@ class MastershipService:
 
     async def _failed_conditions(self, environment: Environment | None) -> list[str]:
         node = self._node
-        failed = []
-        if not node.may_become_master:
-            failed.append("server.may_become_master is false in its configuration")
-        problem = self._certificate_problem()
+        failed = [] if node.mandate.given() else [node.mandate.missing()]
+        failed.extend(self._fitness.conditions(environment))
+        problem = await self._fitness.audit_problem()
         if problem is not None:
             failed.append(problem)
         if environment is None:
             failed.append(f"the SSO database cannot be reached: {node.state.database_lost}")
             return failed
-        if node.state.server not in self._membership.enrolled:
-            failed.append(f"server {node.state.server} is not enrolled")
         try:
             if not await self._offload(self._repository.is_writable):
                 failed.append("the SSO database is read-only")
         except DatabaseUnavailable as error:
             failed.append(error.detail)
-        failed.extend(self._membership.unfit(environment))
         if node.keyring is not None:
             try:
                 await self._membership.seal(node.keyring)
@@ -126,31 +131,55 @@ class MastershipService:
                 failed.append(f"the keyring cannot be sealed on this host's disk: {error.strerror or error}")
         return failed
 
-    async def deactivate(self, call: Call, *, dry_run: bool) -> bool:
-        """Ends this server's mastership and leaves the environment without a master; False when it is not the master."""
+    async def deactivate(self, call: Call, *, dry_run: bool) -> tuple[bool, bool]:
+        """Ends this server's mastership and leaves the environment without a master: (changed, whether the database knows).
+
+        To cease to act is no act on a secret: where its mandate is gone, neither a lost database nor a full audit log prevents it.
+        """
         self._authority.everywhere(call.caller, "manage master")
+        node = self._node
+        stepped_down = node.mind_mandate() or node.owed is not None
         async with self._one_at_a_time:
-            node = self._node
-            environment = await self._membership.observe()
+            environment = await self._look_to_leave()
             if environment is None:
-                raise DatabaseUnavailable(
-                    f"a mastership ends in the SSO database, which cannot be reached: {node.state.database_lost}",
-                    next_step="bring it back; until then this master is unconfirmed and acts on nothing",
-                )
+                if node.mandate.given():
+                    raise DatabaseUnavailable(
+                        f"a mastership ends in the SSO database, which cannot be reached: {node.state.database_lost}",
+                        next_step="bring it back; until then this master is unconfirmed and acts on nothing",
+                    )
+                return stepped_down, False
             if environment.master != node.state.server:
-                return False
+                return stepped_down, True
             if dry_run:
-                return True
-            self._audit.record(call, "deactivate master", node.state.server)
+                return True, True
+            try:
+                self._audit.record(call, "deactivate master", node.state.server)
+            except AuditUnavailable as error:
+                self._warn(f"a deactivation by {call.caller.name} was not audited: {error.detail}")
             try:
                 epoch = await self._offload(self._repository.deactivate, node.state.server, environment.epoch)
             except StaleEpoch:
                 await self._membership.observe()
-                raise
+                if node.mandate.given():
+                    raise
+                return stepped_down, True
+            except DatabaseUnavailable:
+                if node.mandate.given():
+                    raise
+                return stepped_down, False
             self._membership.changed_mastership(Deactivated(epoch, node.clock.now()))
-            await self._offload(self._repository.stepped_down, environment.epoch)
+            await self._membership.settle()
             await self._membership.report()
-            return True
+            return True, True
+
+    async def _look_to_leave(self) -> Environment | None:
+        """The environment; None when the database cannot be reached, or not soon, by a server that has left already."""
+        if self._node.mandate.given():
+            return await self._membership.observe()
+        look = asyncio.ensure_future(self._membership.observe())
+        self._membership.keep([look])
+        await asyncio.wait([look], timeout=LEAVE_SECONDS)
+        return look.result() if look.done() else None
 
     async def keyring_for(self, call: Call, peer: str, etag: str | None, wait: float) -> tuple[int, str | None, bytes | None]:
         """What an enrolled server is answered: (epoch, etag, document). No document: the etag it named is still right.

@@ -23,19 +23,24 @@ from ssod.core.states import (
     MasterLost,
     Mastership,
     ResumeMastership,
-    SteppedDown,
+    TellOthers,
     must_wait,
 )
 from ssod.errors import DatabaseUnavailable
 from ssod.seal import SealBroken, SealedCopy
 from ssod.service.node import Node
 from ssod.service.offload import Offload
-from ssod.service.ports import PeerFailed, PeerRenewed, Peers
+from ssod.service.ports import Noticed, PeerFailed, PeerRenewed, Peers
 from ssod.storage.records import Environment, ServerRecord, ServerReport
 from ssod.storage.repository import EnvironmentRepository, ServerRepository
 
 # Status is asked by monitoring and by people, many at once: one look serves them all.
 LOOK_PAUSE = 0.5
+
+# How long a server that was told may take to answer, whether or not somebody still waits for that (seconds).
+TELL_LIMIT = 10.0
+
+Telling = dict[str, asyncio.Task[Noticed]]
 
 
 class Membership:
@@ -62,11 +67,15 @@ class Membership:
         self._refreshing: asyncio.Task[None] | None = None
         self._refreshing_next: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[Environment | None] | None = None
-        self._looked = float("-inf")
+        self.looked = float("-inf")
         self._named: tuple[int, float] | None = None
+        self._mandated = node.mandate.given()
         self._background: set[asyncio.Task[Any]] = set()
         self._asked = 0
         self._taken = 0
+        self._settling = asyncio.Lock()
+        self.telling: Telling = {}
+        self.last_known: Environment | None = None
         self.enrolled: dict[str, ServerRecord] = {}
 
     async def read_sealed_copy(self) -> Keyring | None:
@@ -98,6 +107,19 @@ class Membership:
         self.node.sealed_key_id = keyring.current.id.hex()
         self.node.state = replace(self.node.state, epoch=max(keyring.epoch, self.node.state.epoch))
 
+    async def check_sealed_copy(self) -> None:
+        """Looks whether the sealed copy is on the disk still, and what it holds; makes one where it is missing or older."""
+        node = self.node
+        if self._sealed is None:
+            return
+        kept = await self.read_sealed_copy()
+        node.sealed_key_id = kept.current.id.hex() if kept is not None else None
+        keyring = node.keyring
+        # One that holds a secret which this server does not know yet may be just being made: it is left alone.
+        if keyring is not None and (kept is None or (kept.current.id != keyring.current.id and kept.current.id in keyring.keys)):
+            with suppress(OSError):  # adopt has said so, or nothing has changed since
+                await self.seal(keyring)
+
     async def seal(self, keyring: Keyring) -> None:
         """Keeps the keyring on this host's disk, if this host is one that does. Raises OSError."""
         if self._sealed is not None:
@@ -115,7 +137,7 @@ class Membership:
 
     async def look(self) -> None:
         """As `observe`, for those who only want to see: shared, and not repeated within LOOK_PAUSE."""
-        if self.node.environment is not None and self.node.clock.monotonic() - self._looked < LOOK_PAUSE:
+        if self.node.environment is not None and self.node.clock.monotonic() - self.looked < LOOK_PAUSE:
             return
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self.observe())
@@ -128,11 +150,12 @@ class Membership:
         asked = self._asked
         # A confirmation counts from when it was asked for: the database's answer may have been long under way.
         began = node.clock.now()
+        node.mind_mandate()
         try:
             if node.state.mastership is Mastership.PASSIVE:
                 environment = await self._offload(self._environment.read)
             else:
-                environment = await self._offload(self._environment.confirm, node.state.server, node.state.epoch)
+                environment = await self._confirm(node.state.epoch)
             enrolled = {server.name: server for server in await self._offload(self._servers.all)}
         except DatabaseUnavailable as error:
             if asked > self._taken:
@@ -146,38 +169,110 @@ class Membership:
         if asked < self._taken:
             return node.environment
         self._taken = asked
-        self._looked = node.clock.monotonic()
+        self.looked = node.clock.monotonic()
         removed = self.enrolled.keys() - enrolled.keys()
         self.enrolled = enrolled
         if removed:
             node.release_waiters()  # a server that was removed must not wait on here for the next keyring
-        node.environment = environment
+        node.environment = self.last_known = environment
         outside = node.apply(EnvironmentRead(environment.master, environment.epoch, began))
         if node.keyring is not None and node.keyring.environment != environment.id:
             self._warn("the keyring of this host belongs to another environment and is not used")
             node.adopt(None)
         if isinstance(outside, ResumeMastership):
             await self._resume(environment)
-        elif isinstance(outside, SteppedDown):
-            await self._offload(self._environment.stepped_down, outside.epoch)
+        elif isinstance(outside, TellOthers):
+            self._tell_others()
+        await self.settle()
         await self._note_backup(environment)
         await self.report()
         return environment
+
+    async def _confirm(self, epoch: int) -> Environment:
+        """Writes down that this server is the master of `epoch`, if it is, and reads the environment."""
+        node = self.node
+        environment = await self._offload(self._environment.confirm, node.state.server, epoch)
+        if (environment.master, environment.epoch) == (node.state.server, epoch):
+            node.confirmation = environment.confirmation
+            if node.state.mastership is Mastership.PASSIVE:
+                node.owed = (epoch, node.confirmation)  # unless this server acts on it next, nobody has to wait for it
+        return environment
+
+    async def settle(self) -> None:
+        """Tells the database that this server has stepped down, so that nobody waits for its confirmation to grow old."""
+        async with self._settling:
+            owed = self.node.owed
+            if owed is None:
+                return
+            try:
+                await self._offload(self._environment.stepped_down, *owed)
+            except DatabaseUnavailable as error:
+                self.node.apply(DatabaseLost(error.detail, self.node.clock.now()))
+                return  # the next look that finds the database tells it
+            if self.node.owed == owed:
+                self.node.owed = None
+
+    async def mind_mandate(self) -> None:
+        """Steps down when the mandate is gone; looks at the database when it has come, as that may name this server."""
+        node = self.node
+        given = node.mandate.given()
+        came, self._mandated = given and not self._mandated, given
+        if node.mind_mandate() or (node.owed is not None and node.state.database_lost is None):
+            await self.settle()
+        elif came and node.state.master == node.state.server and node.state.mastership is Mastership.PASSIVE:
+            await self.observe()
 
     async def hand_back(self) -> None:
         """At a stop in good order: nobody has to wait for this master's confirmation to grow old."""
         if self.node.mastership is Mastership.ACTIVE:
             with suppress(DatabaseUnavailable):
-                await self._offload(self._environment.stepped_down, self.node.state.epoch)
+                await self._offload(self._environment.stepped_down, self.node.state.epoch, self.node.confirmation)
 
     def changed_mastership(self, event: Activated | Deactivated) -> None:
         """Takes the step of a change that this server made itself; every look at the database begun before it is void."""
         self._asked += 1
         self._taken = self._asked
-        self.node.apply(event)
+        if isinstance(self.node.apply(event), TellOthers):
+            self._tell_others()
+
+    def tell(self, names: Iterable[str]) -> Telling:
+        """Tells servers to refresh, all at once; also those hear of it whose answer nobody waits for."""
+        node = self.node
+        telling = {
+            name: asyncio.create_task(
+                self.peers.notify(self.enrolled[name], node.state.server, node.state.epoch, TELL_LIMIT),
+            )
+            for name in names
+            if name != node.state.server and name in self.enrolled
+        }
+        self.keep(telling.values())
+        return telling
+
+    def _tell_others(self) -> None:
+        self.telling = self.tell(self.enrolled)
+
+    async def answers(self, names: Iterable[str], telling: Telling, patience: float) -> list[Noticed]:
+        """What each of `names` answered to `telling` within `patience` seconds; this server's own word included."""
+        node = self.node
+        if telling:
+            await asyncio.wait(telling.values(), timeout=patience)
+        own = Noticed(node.state.server, True, node.attached, node.key_id, node.state.epoch, 0.0, None)
+        silent = f"told; no answer within {patience:g} s"
+        return [
+            own
+            if name == node.state.server
+            else telling[name].result()
+            if telling[name].done()
+            else Noticed(name, False, False, None, None, patience, silent)
+            for name in names
+            if name == node.state.server or name in telling
+        ]
 
     async def _resume(self, environment: Environment) -> None:
         """The database calls this server the master: act, if the keyring is the one the database needs."""
+        if not self.node.mandate.given():
+            self.node.apply(MasterLost(self.node.mandate.missing(), self.node.clock.now()))
+            return
         failed = self.unfit(environment)
         if failed:
             self._warn(f"the database calls this server the master, and it cannot act as one: {'; '.join(failed)}")
@@ -192,11 +287,15 @@ class Membership:
         if self.node.keyring is not None and self.node.keyring.epoch != environment.epoch:
             await self.adopt(self.node.keyring.at(environment.epoch))
         began, taken = self.node.clock.now(), self._taken
-        confirmed = await self._offload(self._environment.confirm, self.node.state.server, environment.epoch)
-        # Meanwhile another look, or this server's own act, may have shown more than this look began with.
-        named = (confirmed.master, confirmed.epoch) == (self.node.state.server, environment.epoch)
-        if named and taken == self._taken and self.node.state.mastership is Mastership.PASSIVE:
-            self.changed_mastership(Activated(environment.epoch, began))
+        # Never while an earlier confirmation is taken back: that of the mastership which begins here must stand.
+        async with self._settling:
+            confirmed = await self._confirm(environment.epoch)
+            # Meanwhile another look, or this server's own act, may have shown more than this look began with.
+            named = (confirmed.master, confirmed.epoch) == (self.node.state.server, environment.epoch)
+            unchanged = taken == self._taken and self.node.state.mastership is Mastership.PASSIVE
+            if named and unchanged and self.node.mandate.given():
+                self.node.owed = None
+                self.changed_mastership(Activated(environment.epoch, began))
 
     def unfit(self, environment: Environment) -> list[str]:
         """Why this host's keyring is not the one that the database needs; empty when it is."""
@@ -287,9 +386,8 @@ class Membership:
     def keep(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
         """Lets tasks go on that nobody waits for; without a reference to them they could vanish."""
         for task in tasks:
-            if not task.done():
-                self._background.add(task)
-                task.add_done_callback(self._background.discard)
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
 
     async def noticed(self) -> None:
         """Told that something has changed: asks at once, whatever question to a master that may be dead is still under way."""

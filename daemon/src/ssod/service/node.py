@@ -1,4 +1,6 @@
-"""What this server is now: its state, its keyring, and whether it may encrypt. It decides by core and does no I/O."""
+"""What this server is now: its state, its keyring, and whether it may encrypt. It decides by core; of the outside it looks at
+the clock and at its mandate alone.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +13,20 @@ from ssod.core.states import (
     Announce,
     Attachment,
     Event,
+    MandateWithdrawn,
     Mastership,
     ReleaseWaiters,
     ResumeMastership,
     State,
     SteppedDown,
+    TellOthers,
     is_attached,
     mastership_at,
     may_act_as_master,
     step,
 )
 from ssod.errors import MastershipUnconfirmed, NotMaster
-from ssod.service.ports import Clock
+from ssod.service.ports import Clock, Mandate
 from ssod.storage.records import Environment
 
 
@@ -34,6 +38,7 @@ class Node:
         state: State,
         clock: Clock,
         announce: Callable[[Announce], None],
+        mandate: Mandate,
         *,
         may_become_master: bool,
         encrypt_while_detached: bool,
@@ -43,6 +48,11 @@ class Node:
         self.keyring: Keyring | None = None
         self.sealed_key_id: str | None = None
         self.environment: Environment | None = None
+        self.mandate = mandate
+        # When the database wrote down that this server is the master; and what it is yet to be told: the epoch from which this
+        # server has stepped down, and which confirmation that ends.
+        self.confirmation: float | None = None
+        self.owed: tuple[int, float | None] | None = None
         self.may_become_master = may_become_master
         self.encrypt_while_detached = encrypt_while_detached
         self._announce = announce
@@ -54,20 +64,22 @@ class Node:
         self.stopping = True
         self.release_waiters()
 
-    def apply(self, event: Event) -> ResumeMastership | SteppedDown | None:
+    def apply(self, event: Event) -> ResumeMastership | TellOthers | None:
         """Takes one step; returns the effect that needs I/O, when there is one (no step has two)."""
         before = self.state.attachment
         self.state, effects = step(self.state, event)
         if self.state.attachment is Attachment.ATTACHED and before is not Attachment.ATTACHED:
             self.release_waiters()  # an encryption that waits for the master need not wait on
-        outside: ResumeMastership | SteppedDown | None = None
+        outside: ResumeMastership | TellOthers | None = None
         for effect in effects:
             match effect:
                 case Announce():
                     self._announce(effect)
                 case ReleaseWaiters():
                     self.release_waiters()
-                case ResumeMastership() | SteppedDown():
+                case SteppedDown():
+                    self.owed = (effect.epoch, self.confirmation)
+                case ResumeMastership() | TellOthers():
                     outside = effect
         return outside
 
@@ -87,8 +99,16 @@ class Node:
         except TimeoutError:
             pass
 
+    def mind_mandate(self) -> bool:
+        """Steps down at once when this server has acted as the master and has no mandate for it any more; says whether it did."""
+        if self.state.mastership is Mastership.PASSIVE or self.mandate.given():
+            return False
+        self.apply(MandateWithdrawn(self.clock.now()))
+        return True
+
     def for_encryption(self) -> Keyring:
         """The keyring, when its current secret may encrypt now; else raises why not."""
+        self.mind_mandate()
         keyring = self.keyring
         if keyring is not None and keyring.backed_up and is_attached(self.state, self.clock.monotonic()):
             return keyring
@@ -105,6 +125,7 @@ class Node:
 
     def require_master(self) -> None:
         """Raises unless this server may act as the master now."""
+        self.mind_mandate()
         now = self.clock.monotonic()
         if may_act_as_master(self.state, now):
             return
@@ -113,6 +134,11 @@ class Node:
                 f"{self.state.server} is the master and cannot confirm it: {self.state.database_lost or self.state.reason}",
                 next_step="bring the SSO database back",
             )
+        if self.state.master == self.state.server:
+            raise NotMaster(
+                f"the database names {self.state.server} as master, and it does not act as one: {self.state.reason}",
+                next_step="see `ssoctl status` there",
+            )
         raise NotMaster(
             f"{self.state.server} is not the active master; that is {self.state.master or 'none'}",
             next_step=f"do it on {self.state.master}" if self.state.master else refusals.PROMOTE,
@@ -120,6 +146,7 @@ class Node:
 
     @property
     def mastership(self) -> Mastership:
+        self.mind_mandate()
         return mastership_at(self.state, self.clock.monotonic())
 
     @property

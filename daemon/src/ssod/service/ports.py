@@ -27,6 +27,22 @@ class Audit(Protocol):
     def record(self, call: Call, act: str, subject: str, key_id: str = "", outcome: str = "allowed") -> None:
         """Raises AuditUnavailable: no audit, no act."""
 
+    def problem(self) -> str | None:
+        """Why nothing could be recorded now; None when it could. Blocks."""
+
+
+class Mandate(Protocol):
+    """Whether this server may act as the master, by the word of whoever manages that beside the database."""
+
+    @property
+    def managed_by(self) -> str: ...
+
+    def given(self) -> bool:
+        """Asked before each act as the master: it is cheap, and does not block."""
+
+    def missing(self) -> str:
+        """Why there is none, as a sentence."""
+
 
 class Noticed(NamedTuple):
     """What a server answered when it was told to refresh. `detail` says why it is not attached."""

@@ -202,33 +202,5 @@ class Secret:
         if unknown:
             raise ServerNotFound(f"not enrolled: {', '.join(unknown)}", next_step="enrol them, or name only enrolled servers")
         self._audit.record(call, "distribute secret", ",".join(names or ["all"]), self._node.key_id or "")
-        return await tell(self._node, self._membership, names or sorted(enrolled), timeout)
-
-
-# How long a server that was told may take to answer, whether or not somebody still waits for that (seconds).
-TELL_LIMIT = 10.0
-
-
-async def tell(node: Node, membership: Membership, names: list[str], patience: float) -> list[Noticed]:
-    """Tells servers to refresh, all at once, and waits `patience` seconds for their answers; slower ones hear of it too."""
-    own = Noticed(node.state.server, True, node.attached, node.key_id, node.state.epoch, 0.0, None)
-    asked = {
-        name: asyncio.create_task(
-            membership.peers.notify(membership.enrolled[name], node.state.server, node.state.epoch, TELL_LIMIT)
-        )
-        for name in names
-        if name != node.state.server and name in membership.enrolled
-    }
-    if asked:
-        await asyncio.wait(asked.values(), timeout=patience)
-    membership.keep(asked.values())
-    silent = f"told; no answer within {patience:g} s"
-    return [
-        own
-        if name == node.state.server
-        else asked[name].result()
-        if asked[name].done()
-        else Noticed(name, False, False, None, None, patience, silent)
-        for name in names
-        if name == node.state.server or name in asked
-    ]
+        wanted = names or sorted(enrolled)
+        return await self._membership.answers(wanted, self._membership.tell(wanted), timeout)

@@ -26,7 +26,8 @@ class Environment(NamedTuple):
     """`backup` is the newest verified backup of the current key; None when there is none.
 
     `earlier_master_confirmed` is how many seconds ago, by the database's clock, a master of an earlier epoch last confirmed its
-    mastership: it may act for a while yet. None when there is none such, or when it has stepped down.
+    mastership: it may act for a while yet. None when there is none such, or when it has stepped down. `confirmation` is when, by
+    the same clock, the master of this epoch last confirmed its own.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Environment(NamedTuple):
     keys: tuple[KeyRecord, ...]
     backup: BackupRecord | None
     earlier_master_confirmed: float | None = None
+    confirmation: float | None = None
 
     @property
     def canaries(self) -> dict[bytes, bytes]:

@@ -36,6 +36,8 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        # What the connection that was used last said of itself: a standby, or a database that was made read-only.
+        self.read_only = False
 
     @property
     def kind(self) -> str:
@@ -88,9 +90,9 @@ def read_environment(connection: Connection, *, lock: bool = False) -> Environme
     newest = connection.execute(
         select(t.backup).where(t.backup.c.key_id == row.current_key_id).order_by(t.backup.c.verified_at.desc()).limit(1)
     ).one_or_none()
-    confirmed = None
+    earlier = None
     if row.confirmed_at is not None and row.confirmed_epoch < row.epoch:
-        confirmed = max(0.0, _clock(connection) - row.confirmed_at)
+        earlier = max(0.0, _clock(connection) - row.confirmed_at)
     return Environment(
         row.id,
         row.master,
@@ -98,7 +100,8 @@ def read_environment(connection: Connection, *, lock: bool = False) -> Environme
         row.current_key_id,
         tuple(KeyRecord(key.key_id, key.canary, aware(key.created_at)) for key in keys),
         BackupRecord(newest.sha256, newest.key_id, aware(newest.verified_at), newest.place, newest.protection) if newest else None,
-        confirmed,
+        earlier,
+        row.confirmed_at if row.confirmed_epoch == row.epoch else None,
     )
 
 
@@ -120,13 +123,14 @@ class EnvironmentRepository:
             )
             return read_environment(connection)
 
-    def stepped_down(self, epoch: int) -> None:
+    def stepped_down(self, epoch: int, confirmation: float | None) -> None:
         """The master of `epoch` says that it acts no more: nobody has to wait until its confirmation is old."""
         with self._database.transaction() as connection:
             # Of this epoch alone: a master that never came to act must not take back the confirmation of one that still may.
+            # And just the one that it ended: this may arrive late, when the same server acts again, by a newer one.
             connection.execute(
                 update(t.environment)
-                .where(t.environment.c.confirmed_epoch == epoch)
+                .where(t.environment.c.confirmed_epoch == epoch, t.environment.c.confirmed_at == confirmation)
                 .values(confirmed_at=None, confirmed_epoch=None)
             )
 

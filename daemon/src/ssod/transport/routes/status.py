@@ -11,6 +11,7 @@ import msgspec
 from ssod import __version__
 from ssod.service.authority import Authority
 from ssod.service.encryption import Encryption
+from ssod.service.fitness import Fitness
 from ssod.service.membership import Membership
 from ssod.service.node import Node
 from ssod.transport import documents as d
@@ -26,6 +27,7 @@ class StatusRoutes:
         node: Node,
         membership: Membership,
         encryption: Encryption,
+        fitness: Fitness,
         authority: Authority,
         database_kind: str,
         certificate_expires: Callable[[], datetime],
@@ -34,6 +36,7 @@ class StatusRoutes:
         self._node = node
         self._membership = membership
         self._encryption = encryption
+        self._fitness = fitness
         self._authority = authority
         self._database_kind = database_kind
         self._certificate_expires = certificate_expires
@@ -45,6 +48,7 @@ class StatusRoutes:
             Route("GET", "/v1/health", self.health),
             Route("GET", "/v1/status", self.status),
             Route("GET", "/v1/master", self.master),
+            Route("GET", "/v1/master/fitness", self.fitness),
             Route("POST", "/v1/refresh", self.refresh),
             Route("POST", "/v1/selftest", self.selftest),
             Route("GET", "/metrics", self.metrics),
@@ -59,7 +63,8 @@ class StatusRoutes:
         content, content_type = self._metrics()
         return Response(content, content_type=content_type.encode())
 
-    def status_document(self) -> dict[str, Any]:
+    async def status_document(self) -> dict[str, Any]:
+        unfit = await self._fitness.unfit() if self._node.may_become_master else []
         node, state, environment = self._node, self._node.state, self._node.environment
         backup = environment.backup if environment else None
         return {
@@ -74,7 +79,10 @@ class StatusRoutes:
                 "epoch": state.epoch,
                 "master": state.master,
                 "mastership": node.mastership,
+                "managed_by": node.mandate.managed_by,
+                "mandate": node.mandate.given(),
                 "may_become_master": node.may_become_master,
+                "unfit": unfit,
                 "can_encrypt": node.can_encrypt,
                 "can_decrypt": node.keyring is not None,
                 "certificate_expires_at": time_text(self._certificate_expires()),
@@ -100,19 +108,22 @@ class StatusRoutes:
     async def status(self, _request: Request) -> Response:
         # A status that is seconds old is read as the present at three in the morning: ask the database now.
         await self._membership.look()
-        return answer(self.status_document())
+        return answer(await self.status_document())
 
     async def refresh(self, request: Request) -> Response:
         self._authority.everywhere(request.call.caller, "manage servers")
         body_as(d.Empty)(request.body)
         await self._membership.refresh()
-        return answer(self.status_document())
+        return answer(await self.status_document())
 
     async def selftest(self, request: Request) -> Response:
         self._authority.everywhere(request.call.caller, "manage servers")
         body_as(d.Empty)(request.body)
         key_id, seconds = await self._encryption.selftest(request.call)
         return answer({"ok": True, "key_id": key_id, "micros": round(seconds * 1_000_000)})
+
+    async def fitness(self, _request: Request) -> Response:
+        return answer((await self._fitness.verdict())._asdict())
 
     def master(self, _request: Request) -> Response:
         node = self._node
@@ -122,6 +133,7 @@ class StatusRoutes:
                 "master": node.state.master,
                 "epoch": node.state.epoch,
                 "mastership": node.mastership,
+                "managed_by": node.mandate.managed_by,
                 "may_become_master": node.may_become_master,
                 "sentence": node.sentence(),
             }
