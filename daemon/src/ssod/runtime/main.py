@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import os
 import random
 import signal
@@ -14,13 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import structlog
 import uvloop
 
 from ssod import __version__
 from ssod.config import Config, MasterConfig, load
 from ssod.core.states import Announce, State
 from ssod.errors import SsodError
+from ssod.runtime import journal
 from ssod.runtime.audit import FileAudit
 from ssod.runtime.clock import SystemClock
 from ssod.runtime.loops import Follower, Warden, Watcher, forever
@@ -53,25 +52,6 @@ STOP_GRACE = 10.0
 # How long a start waits for its first look at database and master before it says that it is ready (seconds).
 FIRST_LOOK = 10.0
 
-log = structlog.get_logger()
-
-
-def _log_to_journal() -> None:
-    """One line an event to standard error, which systemd keeps. Never a value, a body or a key."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.format_exc_info,
-            structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
-    # What httpx would say of each request is said better by the state machine.
-    for name in ("httpx", "httpcore"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-
 def mandate_of(config: MasterConfig) -> OperatorMandate | ClusterMandate:
     return ClusterMandate(config.mandate_file) if config.managed_by == "cluster" else OperatorMandate()
 
@@ -100,7 +80,9 @@ class Daemon:
         environment, servers = EnvironmentRepository(self._database), ServerRepository(self._database)
         self._peers = HttpPeers(self._client_context)
         sealed = self._sealed_copy() if config.server.may_become_master else None
-        self._membership = Membership(self._node, environment, servers, self._peers, sealed, self._offload, self._disk, log.warning)
+        self._membership = Membership(
+            self._node, environment, servers, self._peers, sealed, self._offload, self._disk, journal.warning
+        )
         repository = ApplicationRepository(self._database)
         self._authority = Authority(repository, self._offload, config.grants)
         self._expires = tls.expires_at(config.tls)
@@ -114,7 +96,7 @@ class Daemon:
             self._node, self._membership, self._audit, self._disk, self._certificate_problem, lambda: self._database.read_only
         )
         mastership = MastershipService(
-            self._node, self._membership, environment, self._authority, self._audit, self._offload, fitness, log.warning
+            self._node, self._membership, environment, self._authority, self._audit, self._offload, fitness, journal.warning
         )
         routes = [
             *StatusRoutes(
@@ -144,10 +126,10 @@ class Daemon:
         return self._expires.timestamp()
 
     def _announce(self, announce: Announce) -> None:
-        (log.warning if announce.warning else log.info)(announce.sentence)
+        (journal.warning if announce.warning else journal.info)(announce.sentence)
 
     def _defect(self, tracking_id: str, error: BaseException) -> None:
-        log.error("a request ended in a defect", tracking_id=tracking_id, exc_info=error)
+        journal.error("a request ended in a defect", tracking_id=tracking_id, cause=error)
 
     def _client_context(self) -> ssl.SSLContext:
         return tls.client_context(self._config.tls)
@@ -184,13 +166,13 @@ class Daemon:
                 with suppress(SsodError):
                     await self._authority.reload()
         except TimeoutError:
-            log.warning("started without having reached database and master", after_seconds=FIRST_LOOK)
+            journal.warning("started without having reached database and master", after_seconds=FIRST_LOOK)
         self._notifier.ready(self._node.sentence())
-        log.info("started", version=__version__, server=self._config.server.name, health=self._node.sentence())
+        journal.info("started", version=__version__, server=self._config.server.name, health=self._node.sentence())
         for work in (self._watcher.once, self._follower.once, self._warden.once):
             keep(asyncio.create_task(forever(work, self._loop_failed, 1.0)))
         await self._stopping.wait()
-        log.info("stopping")
+        journal.info("stopping")
         self._notifier.stopping()
         self._node.stop()
         for task in list(tasks):
@@ -208,7 +190,7 @@ class Daemon:
         try:
             revision = await self._offload(self._database.revision)
         except SsodError as error:
-            log.warning(error.detail)
+            journal.warning(error.detail)
             return
         if revision is None or revision < REVISION:
             raise SsodError(
@@ -217,7 +199,7 @@ class Daemon:
             )
 
     def _loop_failed(self, error: BaseException) -> None:
-        log.error("a loop failed and goes on", exc_info=error)
+        journal.error("a loop failed and goes on", cause=error)
 
     async def _tell_systemd(self) -> None:
         """The watchdog's sign of life comes from the event loop itself: one that is stuck gives none."""
@@ -243,21 +225,21 @@ class Daemon:
                 self._audit.reopen()
             except (SsodError, OSError, ValueError) as error:
                 reasons = getattr(error, "conditions", ()) or (str(error),)
-                log.error("the reload is refused and nothing was changed", reasons=list(reasons))
+                journal.error("the reload is refused and nothing was changed", reasons=list(reasons))
                 self._notifier.ready(self._node.sentence())
                 return
             fixed = [
                 part for part in ("server", "database", "sealing", "audit") if getattr(config, part) != getattr(self._config, part)
             ]
             if fixed:
-                log.warning("these parts of the configuration need a restart", parts=fixed)
+                journal.warning("these parts of the configuration need a restart", parts=fixed)
             self._config, self._expires = config, expires
             self._authority.grants = config.grants
             self._node.encrypt_while_detached = config.master.encrypt_while_detached == "allow"
             self._node.mandate = mandate_of(config.master)
             await self._peers.renew()
             await self._faces.reload(context)
-            log.info("reloaded")
+            journal.info("reloaded")
             self._notifier.ready(self._node.sentence())
 
 
@@ -266,7 +248,7 @@ def main() -> None:
     parser.add_argument("--config", default="/etc/ssod/ssod.toml")
     parser.add_argument("--version", action="version", version=__version__)
     arguments = parser.parse_args()
-    _log_to_journal()
+    journal.quiet_libraries()
     os.umask(0o077)
     try:
         config = load(arguments.config)
@@ -280,7 +262,7 @@ def main() -> None:
         os._exit(0)
     except (SsodError, OSError) as error:
         conditions = getattr(error, "conditions", ())
-        log.error(str(error), next=getattr(error, "next_step", None), conditions=list(conditions))
+        journal.error(str(error), next=getattr(error, "next_step", None), conditions=list(conditions))
         sys.exit(2)
 
 
