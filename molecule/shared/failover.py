@@ -34,6 +34,8 @@ class Failover:
         self.probes = Probes(env, servers)
         self.faults: dict[str, list[dict[str, Any]]] = {}
         self.decrypts = 0
+        for host in servers:
+            self.probes.equip(host)
 
     # --- how things are
 
