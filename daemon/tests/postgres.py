@@ -1,4 +1,7 @@
-"""A real PostgreSQL of the tests' own: Debian's binaries, an unprivileged user, one unix socket in a temporary directory."""
+"""A real PostgreSQL of the tests' own: Debian's binaries, an unprivileged user, a unix socket in a temporary directory.
+
+One with TLS listens on a port of 127.0.0.1 too, can have a standby, and so can fail over.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,18 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
 
 import psycopg
+from pki import Authority
 from waiting import wait_for
 
 SUPERUSER = "ssod"
 # What a crash would cost is nothing here.
-SETTINGS = ("listen_addresses=", "dynamic_shared_memory_type=mmap", "fsync=off", "full_page_writes=off", "max_connections=100")
+SETTINGS = ("dynamic_shared_memory_type=mmap", "fsync=off", "full_page_writes=off", "max_connections=100")
 
 
 def _binaries() -> Path:
@@ -27,6 +32,12 @@ def _binaries() -> Path:
         return found[-1].parent
     assert on_path is not None, "no PostgreSQL is installed: apt-get install postgresql"
     return Path(on_path).parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _unprivileged() -> str | None:
@@ -40,9 +51,9 @@ def _unprivileged() -> str | None:
 
 
 class Postgres:
-    """One cluster. `url` makes a new, empty database in it."""
+    """One cluster. `url` makes a new, empty database in it. `of`: a standby of that one, which streams from it."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Authority | None = None, *, of: Postgres | None = None) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="hf-pg-", dir="/dev/shm" if os.path.isdir("/dev/shm") else "/tmp"))
         self._bin = _binaries()
         self._user = _unprivileged()
@@ -55,6 +66,20 @@ class Postgres:
         self._log = self.directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
+        self.port = 5432
+        self._settings = [*SETTINGS, "listen_addresses="]
+        if tls is not None:
+            self.port = free_port()
+            certificate, key = tls.issue(self.directory, "db")
+            if self._user is not None:
+                for path in (certificate, key):
+                    shutil.chown(path, self._user)
+            self._settings = [*SETTINGS, "listen_addresses=127.0.0.1", f"port={self.port}", "ssl=on"]
+            self._settings += [f"ssl_cert_file={certificate}", f"ssl_key_file={key}", "wal_receiver_timeout=2s"]
+        if of is not None:
+            source = f"host={of.directory} port={of.port} user={SUPERUSER}"
+            self._run("pg_basebackup", "-D", str(self._data), "-d", source, "-X", "stream", "-c", "fast", "-R", "--no-sync")
+            return
         self._run("initdb", "-D", str(self._data), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
 
     def _run(self, program: str, *arguments: str) -> None:
@@ -64,7 +89,7 @@ class Postgres:
         assert done.returncode == 0, done.stderr
 
     def start(self) -> None:
-        settings = [part for setting in SETTINGS for part in ("-c", setting)]
+        settings = [part for setting in self._settings for part in ("-c", setting)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._prefix, str(self._bin / "postgres"), "-D", str(self._data), "-k", str(self.directory), *settings],
@@ -90,6 +115,10 @@ class Postgres:
             self._process.wait(30)
             self._process = None
 
+    def promote(self) -> None:
+        """Makes the standby the primary."""
+        self._run("pg_ctl", "promote", "-D", str(self._data), "-t", "30")
+
     def remove(self) -> None:
         self.stop()
         shutil.rmtree(self.directory)
@@ -109,8 +138,15 @@ class Postgres:
             os.kill(pid, signal.SIGCONT)
 
     def execute(self, statement: str, database: str = "postgres") -> None:
-        with psycopg.connect(host=str(self.directory), dbname=database, user=SUPERUSER, autocommit=True) as connection:
+        directory = str(self.directory)
+        with psycopg.connect(host=directory, port=self.port, dbname=database, user=SUPERUSER, autocommit=True) as connection:
             connection.execute(statement)  # type: ignore[call-overload]
+
+    def value(self, question: str) -> object:
+        """The one value of a query's one row."""
+        with psycopg.connect(host=str(self.directory), port=self.port, dbname="postgres", user=SUPERUSER) as connection:
+            row = connection.execute(question).fetchone()  # type: ignore[call-overload]
+            return row[0] if row else None
 
     def url(self) -> str:
         """Of a new and empty database."""

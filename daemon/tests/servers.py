@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 import pyrage
 from pki import Authority
+from postgres import free_port
 from waiting import wait_for
 
 # Opens the backups that `make_ready` makes: for a key and not for a passphrase, whose derivation takes seconds by design.
@@ -34,12 +35,6 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def client_context(ca: Path, files: tuple[Path, Path] | None) -> ssl.SSLContext:

@@ -100,9 +100,7 @@ class World:
             self.row.confirm(server.state.server, epoch, self.now)
         mine = confirming and (self.row.master, self.row.epoch) == (server.state.server, epoch)
         confirmation = self.row.confirmed_at if mine else None
-        server.answers.append(
-            Answer(began, self.row.master, self.row.epoch, self.row.earlier(self.now), resuming, confirmation)
-        )
+        server.answers.append(Answer(began, self.row.master, self.row.epoch, self.row.earlier(self.now), resuming, confirmation))
 
     def deliver(self, server: Server, pause: float) -> None:
         if not server.answers:

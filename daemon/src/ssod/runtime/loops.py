@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -10,12 +11,20 @@ from ssod.core.states import Mastership
 from ssod.errors import DatabaseUnavailable
 from ssod.service.authority import Authority
 from ssod.service.membership import Membership
-from ssod.storage.records import ServerRecord
+from ssod.storage.records import Environment, ServerRecord
+from ssod.storage.repository import Database
 
 # Seconds between two looks at the database: a master confirms often, an attached server hears of most things from its master.
 WATCH_AS_MASTER = 2.0
 WATCH_ATTACHED = 5.0
 WATCH_DETACHED = 1.0
+# While the database is lost: one that may be the master is waited for, the others do not crowd a database that is just starting.
+WATCH_LOST_AS_MEMBER = 0.25
+WATCH_LOST = 0.75
+# A look that takes longer than this may wait on a connection to a host that is gone: another is begun beside it, on a new one.
+LOOK_PATIENCE = 1.5
+LOOK_PATIENCE_LOST = 0.5
+LOOKS_AT_ONCE = 4
 # Between two looks at the mandate; and at whether there is one to look at, which a reload may change.
 MANDATE_PAUSE = 0.25
 MANDATE_UNMINDED = 5.0
@@ -47,21 +56,43 @@ class Warden:
 class Watcher:
     """Looks at the database, and tells the follower when the master is another."""
 
-    def __init__(self, membership: Membership, authority: Authority, follower: Follower) -> None:
+    def __init__(self, membership: Membership, authority: Authority, follower: Follower, database: Database) -> None:
         self._membership = membership
+        self._database = database
+        self._looks: dict[asyncio.Task[Environment | None], float] = {}
         self._authority = authority
         self._follower = follower
 
     async def once(self) -> None:
         node = self._membership.node
-        await self._membership.observe()
-        with suppress(DatabaseUnavailable):  # observe has said so
-            await self._authority.reload()
+        if await self._look():
+            with suppress(DatabaseUnavailable):  # the next look says so
+                await self._authority.reload()
         self._follower.retarget()
         pause = WATCH_ATTACHED if node.attached else WATCH_DETACHED
         if node.mastership is Mastership.ACTIVE:
             pause = WATCH_AS_MASTER
+        if node.state.database_lost is not None:
+            pause = WATCH_LOST_AS_MEMBER if node.may_become_master else WATCH_LOST
         await asyncio.sleep(min(pause, node.state.refresh_interval))
+
+    async def _look(self) -> bool:
+        """Whether the database answered: the first of as many looks as it takes, so that one that hangs holds up nothing."""
+        lost = self._membership.node.state.database_lost is not None
+        while True:
+            if len(self._looks) < LOOKS_AT_ONCE:
+                self._looks[asyncio.create_task(self._membership.observe())] = time.monotonic()
+            patience = LOOK_PATIENCE_LOST if lost else LOOK_PATIENCE
+            done, _ = await asyncio.wait(self._looks, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            ended = {look: self._looks.pop(look) for look in done}
+            answered = [began for look, began in ended.items() if look.result() is not None]
+            if answered:
+                if any(began < max(answered) for began in self._looks.values()):
+                    self._database.cut(before=max(answered))  # the older ones wait in vain, and so do others beside them
+                return True
+            if done:
+                return False
+            self._database.renew()
 
 
 class Follower:

@@ -35,7 +35,7 @@ from ssod.service.fitness import Fitness
 from ssod.service.mastership import MastershipService
 from ssod.service.membership import Membership
 from ssod.service.node import Node
-from ssod.service.offload import Offload, disk_silent
+from ssod.service.offload import Offload, database_silent, disk_silent
 from ssod.service.secret import Secret
 from ssod.storage.applications import ApplicationRepository
 from ssod.storage.engine import connect
@@ -52,6 +52,7 @@ STOP_GRACE = 10.0
 # How long a start waits for its first look at database and master before it says that it is ready (seconds).
 FIRST_LOOK = 10.0
 
+
 def mandate_of(config: MasterConfig) -> OperatorMandate | ClusterMandate:
     return ClusterMandate(config.mandate_file) if config.managed_by == "cluster" else OperatorMandate()
 
@@ -65,7 +66,9 @@ class Daemon:
         self._notifier = SystemdNotifier()
         clock = SystemClock()
         self._database = Database(connect(config.database.url, config.database.password_file))
-        self._offload = Offload()
+        self._offload = Offload(late=self._database_silent)
+        # Looks at the database have threads of their own: it is they that find out when the others wait in vain.
+        self._looks = Offload(6, late=self._database_silent)
         self._disk = Offload(1, late=disk_silent)
         self._audit = FileAudit(config.audit.file)
         state = State(config.server.name, config.master.refresh_interval, since=clock.now())
@@ -81,7 +84,7 @@ class Daemon:
         self._peers = HttpPeers(self._client_context)
         sealed = self._sealed_copy() if config.server.may_become_master else None
         self._membership = Membership(
-            self._node, environment, servers, self._peers, sealed, self._offload, self._disk, journal.warning
+            self._node, environment, servers, self._peers, sealed, self._looks, self._disk, journal.warning
         )
         repository = ApplicationRepository(self._database)
         self._authority = Authority(repository, self._offload, config.grants)
@@ -118,9 +121,14 @@ class Daemon:
         jitter = random.SystemRandom()
         self._follower = Follower(self._membership, lambda: jitter.uniform(0.9, 1.1))
         self._warden = Warden(self._membership)
-        self._watcher = Watcher(self._membership, self._authority, self._follower)
+        self._watcher = Watcher(self._membership, self._authority, self._follower, self._database)
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Lock()
+
+    def _database_silent(self, seconds: float) -> SsodError | OSError:
+        # Its threads would wait for as long as it is silent, and be missing when there is a database again.
+        self._database.cut()
+        return database_silent(seconds)
 
     def _expires_timestamp(self) -> float:
         return self._expires.timestamp()
@@ -181,6 +189,7 @@ class Daemon:
         await self._membership.hand_back()
         await self._peers.close()
         self._offload.close()
+        self._looks.close()
         self._disk.close()
         self._database.dispose()
         self._audit.close()

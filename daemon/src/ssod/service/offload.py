@@ -14,7 +14,7 @@ from ssod.errors import DatabaseUnavailable, SsodError
 T = TypeVar("T")
 
 # Longer than every limit of the driver (storage/engine.py): what is reached only by a host that is frozen.
-LIMIT_SECONDS = 12.0
+LIMIT_SECONDS = 10.0
 
 
 def database_silent(seconds: float) -> SsodError | OSError:

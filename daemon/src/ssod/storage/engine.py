@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +11,44 @@ from sqlalchemy import Engine, create_engine, event, make_url
 
 # Seconds and milliseconds that bound every wait on a database host that has vanished without a word.
 POSTGRESQL_LIMITS: dict[str, Any] = {
-    "connect_timeout": 3,
-    "tcp_user_timeout": 4000,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
+    "connect_timeout": 2,  # less than this libpq does not know; see `_knock`
+    "tcp_user_timeout": 2000,
+    "keepalives_idle": 2,
+    "keepalives_interval": 1,
     "keepalives_count": 2,
+    # A standby at the database's address is the old primary, or is not yet the new one: what it has read is not what is true.
+    "target_session_attrs": "primary",
     # The database's side of the same: a host that vanished within a transaction must not keep the environment's row locked.
     "options": (
-        "-c statement_timeout=8000 -c lock_timeout=4000 -c idle_in_transaction_session_timeout=5000 "
+        "-c statement_timeout=5000 -c lock_timeout=4000 -c idle_in_transaction_session_timeout=5000 "
         "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=2 -c tcp_user_timeout=6000"
     ),
     "application_name": "ssod",
 }
+
+# An address that moves to another host answers there at once, but the kernel repeats a question to the old one only after 1, 3 and
+# 7 s: so the question is asked anew, this often, and given up after that many seconds.
+KNOCK_PAUSE = 0.4
+KNOCK_LIMIT = 1.0
+
+
+def _knock(dialect: Any, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
+    """Lets the driver connect only where something listens."""
+    host, port = parameters.get("hostaddr") or parameters.get("host"), parameters.get("port")
+    if not host or "/" in host or "," in host:
+        return  # a unix socket, or several hosts, of which the driver chooses
+    began = time.monotonic()
+    while True:
+        try:
+            socket.create_connection((host, port or 5432), timeout=KNOCK_PAUSE).close()
+            return
+        except TimeoutError:
+            if time.monotonic() - began < KNOCK_LIMIT:
+                continue
+            why = f"no answer within {KNOCK_LIMIT:g} s"
+        except OSError as error:
+            why = error.strerror or str(error)
+        raise dialect.loaded_dbapi.OperationalError(f"connection to {host} port {port or 5432} failed: {why}")
 
 
 def connect(url: str, password_file: str | None = None) -> Engine:
@@ -29,9 +57,11 @@ def connect(url: str, password_file: str | None = None) -> Engine:
     if password_file is not None:
         parsed = parsed.set(password=Path(password_file).read_text(encoding="utf-8").rstrip("\n"))
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(
+        engine = create_engine(
             parsed, pool_size=2, max_overflow=4, pool_timeout=5, pool_pre_ping=True, connect_args=POSTGRESQL_LIMITS
         )
+        event.listen(engine, "do_connect", _knock)
+        return engine
     engine = create_engine(parsed, connect_args={"timeout": 5.0})
 
     @event.listens_for(engine, "connect")

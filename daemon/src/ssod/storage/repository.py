@@ -6,13 +6,17 @@ DatabaseUnavailable; everything else raised is a refusal of `ssod.errors`.
 
 from __future__ import annotations
 
+import os
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, delete, insert, select, text, update
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, delete, event, insert, select, text, update
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from ssod.errors import DatabaseUnavailable, InvalidValue, SecretExists, ServerIsMaster, ServerNotFound, StaleEpoch, VersionConflict
 from ssod.storage import schema as t
@@ -36,8 +40,20 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        # What the connection that was used last said of itself: a standby, or a database that was made read-only.
+        # What the database said last, on the connection that was used last.
         self.read_only = False
+        self._made: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+        self._lost_at: float | None = None
+        if self.kind == "postgresql":
+            event.listen(engine, "connect", self._note_connection)
+            event.listen(engine, "invalidate", self._note_loss)
+
+    def _note_loss(self, *_: object) -> None:
+        if self._lost_at is None:
+            self._lost_at = time.monotonic()
+
+    def _note_connection(self, connection: Any, _record: object) -> None:
+        self._made[connection] = time.monotonic()
 
     @property
     def kind(self) -> str:
@@ -48,15 +64,47 @@ class Database:
         try:
             with self.engine.begin() as connection:
                 yield connection
+                if self.kind == "postgresql":
+                    self._note_answer(connection.connection.dbapi_connection)
         except IntegrityError:  # two made, or one removed, what this transaction had looked for
             raise VersionConflict("somebody else wrote this at the same moment", next_step="read it again and repeat it") from None
         except DataError:  # PostgreSQL keeps no NUL in a text; the database itself is well
             raise InvalidValue("a value cannot be kept by the SSO database", next_step="leave out NUL characters") from None
         except SQLAlchemyError as error:
+            if isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", None) is None:
+                self._note_loss()  # it was the connection that failed, and not what was asked for
+            if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == _READ_ONLY:
+                # An old primary, perhaps: the next one who asks connects anew, to whatever the address leads to then.
+                self.read_only = True
+                self.renew()
             raise DatabaseUnavailable(
                 f"the SSO database cannot be used: {describe(error)}",
                 next_step="bring the database back; this server recovers by itself within seconds",
             ) from None
+
+    def _note_answer(self, connection: Any) -> None:
+        # PostgreSQL 14 and later say so by themselves, whenever that changes: it costs no question.
+        self.read_only = connection.info.parameter_status("default_transaction_read_only") == "on"
+        lost = self._lost_at
+        if lost is not None and self._made.get(connection, 0.0) > lost:
+            # There is a database again: whoever waits on a connection to the lost one waits in vain.
+            self._lost_at = None
+            self.cut(before=lost)
+
+    def renew(self) -> None:
+        """From now on connections are made anew; those in use end with their transaction."""
+        self.engine.dispose()
+
+    def cut(self, before: float = float("inf")) -> None:
+        """Ends the connections made before that moment, under the threads that wait on them: nobody will answer there any more."""
+        for connection, made in list(self._made.items()):
+            if made >= before:
+                continue
+            try:
+                with socket.socket(fileno=os.dup(connection.fileno())) as line:
+                    line.shutdown(socket.SHUT_RDWR)
+            except Exception:  # noqa: S112  closed meanwhile, in one of the driver's many ways
+                continue
 
     def revision(self) -> str | None:
         """The schema's revision; None for an empty database."""
@@ -68,6 +116,9 @@ class Database:
     def dispose(self) -> None:
         self.engine.dispose()
 
+
+# SQLSTATE read_only_sql_transaction
+_READ_ONLY = "25006"
 
 # The database's clock, in seconds since 1970: the one clock that the masters of two epochs share.
 _CLOCKS = {
