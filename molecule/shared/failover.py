@@ -201,6 +201,9 @@ class Failover:
             began = time.time()
             return [wait_for(lambda: self._fenced_since(began - 1), "one side is fenced", 60)]
 
+        if not self.with_database and self.master() == self.members[0]:
+            # Of two halves the quorum device keeps the one with the first member: the active host is to be the other.
+            self.env.must("holdfast.sso.promote_master", "-e", f"sso_new_master={self.members[-1]}")
         self.fault("split brain", break_it, self._heal, takes_down=True)
 
     def both_rebooted(self) -> None:
