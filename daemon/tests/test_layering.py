@@ -65,7 +65,7 @@ def test_every_part_is_known_here() -> None:
 def test_core_knows_no_socket_file_clock_or_thread() -> None:
     """The pure part imports nothing that could reach outside."""
     outside = {"asyncio", "datetime.datetime.now", "io", "logging", "os", "pathlib", "random", "secrets", "socket", "ssl"}
-    outside |= {"subprocess", "tempfile", "threading", "time", "sqlalchemy", "httpx", "uvicorn"}
+    outside |= {"subprocess", "tempfile", "threading", "time", "sqlalchemy", "httpcore", "uvicorn"}
     for path in (SOURCE / "core").rglob("*.py"):
         assert {name.split(".")[0] for name in imports(path)}.isdisjoint(outside), path
 

@@ -111,4 +111,4 @@ def test_status_starts_without_the_database_and_cryptography(ssoctl: Ssoctl) -> 
     probe = "import sys, ssod.cli.main as m; m.run(['--socket', '/absent', 'status']); print(*sys.modules)"
     finished = subprocess.run([sys.executable, "-c", probe], env=ssoctl.environment, capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in finished.stdout.split()}
-    assert not loaded & {"sqlalchemy", "alembic", "cryptography", "psycopg", "uvicorn", "pyrage", "httpx"}
+    assert not loaded & {"sqlalchemy", "alembic", "cryptography", "psycopg", "uvicorn", "pyrage", "httpcore"}

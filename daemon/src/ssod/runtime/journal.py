@@ -8,10 +8,9 @@ import traceback
 
 
 def quiet_libraries() -> None:
-    """Of the libraries only what somebody may have to act on; what httpx would say of a request the state machine says better."""
+    """Of the libraries only what somebody may have to act on; what one would say of a request the state machine says better."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
-    for name in ("httpx", "httpcore"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("httpcore").setLevel(logging.ERROR)
 
 
 def _write(level: str, event: str, fields: dict[str, object]) -> None:

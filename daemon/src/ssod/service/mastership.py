@@ -63,13 +63,20 @@ class MastershipService:
             if environment is not None and node.mastership is Mastership.ACTIVE:
                 return False, []
             failed = await self._failed_conditions(environment)
+            database = await self._database_conditions(environment)
             if environment is not None and expected_epoch not in {None, environment.epoch}:
                 failed.append(f"epoch {expected_epoch} was expected; the database is at epoch {environment.epoch}")
-            if failed or environment is None:
+            if failed:
                 raise ActivationRefused(
                     f"{node.state.server} cannot become the master, and nothing was changed",
                     next_step="mend every condition, or choose another standby" if node.mandate.given() else THROUGH_THE_CLUSTER,
-                    conditions=failed,
+                    conditions=[*failed, *database],
+                )
+            if database or environment is None:  # this server is fit, and has to wait
+                raise DatabaseUnavailable(
+                    f"{node.state.server} cannot become the master yet, and nothing was changed",
+                    next_step="bring the SSO database back, then activate again",
+                    conditions=database,
                 )
             if dry_run:
                 return True, []
@@ -112,24 +119,24 @@ class MastershipService:
     async def _failed_conditions(self, environment: Environment | None) -> list[str]:
         node = self._node
         failed = [] if node.mandate.given() else [node.mandate.missing()]
-        failed.extend(self._fitness.conditions(environment))
+        failed.extend(self._fitness.conditions(environment or self._membership.last_known))
         problem = await self._fitness.audit_problem()
         if problem is not None:
             failed.append(problem)
-        if environment is None:
-            failed.append(f"the SSO database cannot be reached: {node.state.database_lost}")
-            return failed
-        try:
-            if not await self._offload(self._repository.is_writable):
-                failed.append("the SSO database is read-only")
-        except DatabaseUnavailable as error:
-            failed.append(error.detail)
         if node.keyring is not None:
             try:
                 await self._membership.seal(node.keyring)
             except OSError as error:
                 failed.append(f"the keyring cannot be sealed on this host's disk: {error.strerror or error}")
         return failed
+
+    async def _database_conditions(self, environment: Environment | None) -> list[str]:
+        if environment is None:
+            return [f"the SSO database cannot be reached: {self._node.state.database_lost}"]
+        try:
+            return [] if await self._offload(self._repository.is_writable) else ["the SSO database is read-only"]
+        except DatabaseUnavailable as error:
+            return [error.detail]
 
     async def deactivate(self, call: Call, *, dry_run: bool) -> tuple[bool, bool]:
         """Ends this server's mastership and leaves the environment without a master: (changed, whether the database knows).

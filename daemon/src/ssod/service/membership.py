@@ -225,8 +225,8 @@ class Membership:
     async def hand_back(self) -> None:
         """At a stop in good order: nobody has to wait for this master's confirmation to grow old."""
         if self.node.mastership is Mastership.ACTIVE:
-            with suppress(DatabaseUnavailable):
-                await self._offload(self._environment.stepped_down, self.node.state.epoch, self.node.confirmation)
+            self.node.owed = (self.node.state.epoch, self.node.confirmation)
+        await self.settle()
 
     def changed_mastership(self, event: Activated | Deactivated) -> None:
         """Takes the step of a change that this server made itself; every look at the database begun before it is void."""
@@ -271,12 +271,12 @@ class Membership:
     async def _resume(self, environment: Environment) -> None:
         """The database calls this server the master: act, if the keyring is the one the database needs."""
         if not self.node.mandate.given():
-            self.node.apply(MasterLost(self.node.mandate.missing(), self.node.clock.now()))
+            self._do_not_resume(environment, self.node.mandate.missing())
             return
         failed = self.unfit(environment)
         if failed:
             self._warn(f"the database calls this server the master, and it cannot act as one: {'; '.join(failed)}")
-            self.node.apply(MasterLost(failed[0], self.node.clock.now()))
+            self._do_not_resume(environment, failed[0])
             return
         if self._named is None or self._named[0] != environment.epoch:
             self._named = (environment.epoch, self.node.clock.monotonic())
@@ -296,6 +296,13 @@ class Membership:
             if named and unchanged and self.node.mandate.given():
                 self.node.owed = None
                 self.changed_mastership(Activated(environment.epoch, began))
+
+    def _do_not_resume(self, environment: Environment, reason: str) -> None:
+        node = self.node
+        node.apply(MasterLost(reason, node.clock.now()))
+        if node.state.mastership is Mastership.PASSIVE and environment.confirmation is not None:
+            # Of this server's own, before it was killed perhaps: its port is in this process's hands, so no other acts by that.
+            node.owed = (environment.epoch, environment.confirmation)
 
     def unfit(self, environment: Environment) -> list[str]:
         """Why this host's keyring is not the one that the database needs; empty when it is."""

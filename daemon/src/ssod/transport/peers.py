@@ -7,7 +7,7 @@ import ssl
 import time
 from collections.abc import Callable
 
-import httpx
+import httpcore
 import msgspec
 
 from ssod.core.keyring import BadKeyring, Keyring
@@ -17,6 +17,8 @@ from ssod.storage.records import ServerRecord
 CONNECT_SECONDS = 2.0
 # Beyond the wait that the master was asked for.
 ANSWER_SECONDS = 5.0
+# A connection that nobody uses is closed after this.
+IDLE_SECONDS = 5.0
 
 # A master whose host lost its power says nothing at all: the kernel asks after 4 s of silence, and gives up 4 s later.
 _KEEPALIVE = [
@@ -48,9 +50,10 @@ class HttpPeers:
         self._context = context
         self._client = self._new()
 
-    def _new(self) -> httpx.AsyncClient:
-        transport = httpx.AsyncHTTPTransport(verify=self._context(), socket_options=_KEEPALIVE, trust_env=False)
-        return httpx.AsyncClient(transport=transport, trust_env=False)
+    def _new(self) -> httpcore.AsyncConnectionPool:
+        return httpcore.AsyncConnectionPool(
+            self._context(), max_connections=None, keepalive_expiry=IDLE_SECONDS, socket_options=_KEEPALIVE
+        )
 
     async def renew(self) -> None:
         old, self._client = self._client, self._new()
@@ -68,10 +71,11 @@ class HttpPeers:
         *,
         body: bytes | None = None,
         etag: str | None = None,
-    ) -> httpx.Response:
-        headers = {"content-type": "application/json"} if body is not None else {}
+    ) -> httpcore.Response:
+        headers: dict[bytes | str, bytes | str] = {"content-type": "application/json"} if body is not None else {}
         if etag is not None:
             headers["if-none-match"] = etag
+        connect = min(CONNECT_SECONDS, seconds)
         client = self._client
         try:
             response = await client.request(
@@ -79,27 +83,29 @@ class HttpPeers:
                 f"https://{server.address}{path}",
                 content=body,
                 headers=headers,
-                timeout=httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds)),
-                # The certificate must carry the enrolled name, whatever the address is.
-                extensions={"sni_hostname": server.name},
+                extensions={
+                    "timeout": {"connect": connect, "read": seconds, "write": seconds, "pool": seconds},
+                    # The certificate must carry the enrolled name, whatever the address is.
+                    "sni_hostname": server.name,
+                },
             )
-        except httpx.TimeoutException:
+        except httpcore.TimeoutException:
             raise PeerFailed(f"no answer from {server.name} ({server.address})") from None
-        except (httpx.HTTPError, OSError, RuntimeError) as error:
+        except (httpcore.NetworkError, httpcore.ProtocolError, OSError, RuntimeError, ValueError, OverflowError) as error:
             if client is not self._client:  # closed under this request by `renew`
                 raise PeerRenewed from None
             raise PeerFailed(f"{server.name} ({server.address}) cannot be reached: {_short(error)}") from None
-        if response.status_code in (200, 204, 304):
+        if response.status in (200, 304):
             return response
-        raise PeerFailed(f"{server.name} answered {response.status_code}: {_detail(response.content)}")
+        raise PeerFailed(f"{server.name} answered {response.status}: {_detail(response.content)}")
 
     async def fetch(self, master: ServerRecord, etag: str | None, wait: float) -> Fetched:
         response = await self._ask(
             master, "GET", f"/v1/peer/keyring?wait={wait:.0f}", wait + ANSWER_SECONDS, etag=etag if etag else '"none"'
         )
         try:
-            epoch = int(response.headers["holdfast-epoch"])
-            keyring = Keyring.from_document(response.content) if response.status_code == 200 else None
+            epoch = int(dict(response.headers)[b"holdfast-epoch"])  # ssod writes its headers in lower case
+            keyring = Keyring.from_document(response.content) if response.status == 200 else None
         except (KeyError, ValueError, BadKeyring) as error:
             raise PeerFailed(f"{master.name} answered with no keyring: {error}") from None
         return Fetched(epoch, keyring)
