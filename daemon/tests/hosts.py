@@ -145,6 +145,7 @@ class Host:
     """One server. `standby` keeps a sealed copy and may become the master."""
 
     def __init__(self, world: World, name: str, *, standby: bool = True) -> None:
+        self.root = world.root
         self.said: list[Announce] = []
         self.warnings: list[str] = []
         self.audit = FakeAudit()

@@ -19,7 +19,8 @@ description:
   - Activates or deactivates the master subservice of the server on the managed host.
   - An activation raises the epoch in the database in one compare-and-set. A former master that returns finds the newer
     epoch and steps down.
-  - An activation that cannot be is refused with every failed condition, in check mode as well.
+  - An activation that cannot be is refused with every failed condition, in check mode as well. Where a cluster manages the
+    mastership, it is one that the cluster has not given it to this server.
 extends_documentation_fragment:
   - holdfast.sso._ssod
   - holdfast.sso._ssod.attributes
@@ -78,6 +79,9 @@ master:
       type: int
     mastership:
       description: V(active), V(passive) or V(unconfirmed), of this server.
+      type: str
+    managed_by:
+      description: V(operator) or V(cluster), whichever decides which server is the master.
       type: str
     may_become_master:
       description: Whether this server is a standby, or the master.

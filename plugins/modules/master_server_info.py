@@ -56,6 +56,9 @@ master:
     mastership:
       description: V(active), V(passive) or V(unconfirmed), of this server.
       type: str
+    managed_by:
+      description: V(operator) or V(cluster), whichever decides which server is the master.
+      type: str
     may_become_master:
       description: Whether this server is a standby, or the master.
       type: bool

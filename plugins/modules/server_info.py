@@ -54,6 +54,19 @@ server:
   description: The server on the managed host, with its C(name), C(state), C(sentence), C(key_id), C(mastership) and more.
   returned: success
   type: dict
+  contains:
+    managed_by:
+      description: V(operator) or V(cluster), whichever decides which server is the master.
+      type: str
+    mandate:
+      description: Whether this server may act as the master by the word of C(managed_by). Always so for an operator.
+      type: bool
+    unfit:
+      description:
+        - Every reason, the database aside, why this server could not be the master. Empty when it is fit, and on a server
+          that may not become master.
+      type: list
+      elements: str
 database:
   description: Whether the SSO database can be reached, and of which kind it is.
   returned: success

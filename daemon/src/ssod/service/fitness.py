@@ -22,7 +22,7 @@ NOT_CONFIRMED = 10  # all is well but the database, without which nothing is con
 UNFIT = 0
 
 # How long a question to the database or to the disk may take here (seconds).
-PATIENCE = 0.8
+LOOK_LIMIT = 0.8
 # A look at the database is fresh for a master's interval and its patience (seconds).
 FRESH = 3.0
 
@@ -54,16 +54,19 @@ class Fitness:
 
     async def verdict(self) -> Verdict:
         """What the cluster reads: a score, and the reason where it is not the best."""
-        database, failed = await asyncio.gather(self._database_problem(), self.unfit())
-        node = self._node
+        database, disk = await asyncio.gather(self._database_problem(), self._disk_problems())
+        node, failed = self._node, self._unfit(disk)
         problems = [*failed, database] if database else failed
         score = UNFIT if failed else NOT_CONFIRMED if database else COULD_BE_MASTER
         return Verdict(node.mastership, node.mandate.given(), score, "; ".join(problems))
 
     async def unfit(self) -> list[str]:
         """Why this server could not be the master, whatever the state of the database; empty when it could."""
+        return self._unfit(await self._disk_problems())
+
+    def _unfit(self, disk: list[str]) -> list[str]:
         environment = self._membership.last_known
-        failed = [*self.conditions(environment), *await self._disk_problems()]
+        failed = [*self.conditions(environment), *disk]
         node = self._node
         needed = environment.current_key_id.hex() if environment and environment.current_key_id else node.key_id
         if node.may_become_master and needed is not None and node.sealed_key_id != needed:
@@ -94,8 +97,8 @@ class Fitness:
         # One question to the disk at a time: where it hangs, those who come meanwhile do not queue.
         if self._probing is None or self._probing.done():
             self._probing = asyncio.create_task(self._probe_disk())
-        done, _ = await asyncio.wait({self._probing}, timeout=PATIENCE)
-        return self._probing.result() if done else [f"this host's disk has not answered for {PATIENCE:g} s"]
+        done, _ = await asyncio.wait({self._probing}, timeout=LOOK_LIMIT)
+        return self._probing.result() if done else [f"this host's disk has not answered for {LOOK_LIMIT:g} s"]
 
     async def _probe_disk(self) -> list[str]:
         await self._membership.check_sealed_copy()
@@ -105,10 +108,10 @@ class Fitness:
     async def _database_problem(self) -> str | None:
         look = asyncio.ensure_future(self._membership.look())
         self._membership.keep([look])
-        await asyncio.wait({look}, timeout=PATIENCE)
+        await asyncio.wait({look}, timeout=LOOK_LIMIT)
         node = self._node
         if node.state.database_lost is not None:
             return node.state.database_lost
         if not look.done() and node.clock.monotonic() - self._membership.looked > FRESH:
-            return f"the SSO database has not answered for {PATIENCE:g} s"
+            return f"the SSO database has not answered for {LOOK_LIMIT:g} s"
         return "the SSO database is read-only" if self._read_only() else None
