@@ -190,7 +190,7 @@ class TestAtTheSocket:
         assert (status, problem(answer)) == (403, "forbidden")
         assert "user:nobody" in answer["detail"]
 
-    @pytest.mark.parametrize("path", ["/v1/health", "/v1/status", "/v1/master", "/metrics"])
+    @pytest.mark.parametrize("path", ["/v1/health", "/v1/status", "/v1/master", "/v1/master/fitness", "/metrics"])
     def test_anybody_with_a_name_may_ask_how_it_is(self, m1: Server, path: str) -> None:
         """Health, status and metrics take no role, and show no secret."""
         assert self.ask(m1, pwd.getpwnam("nobody").pw_uid, "GET", path)[0] == 200

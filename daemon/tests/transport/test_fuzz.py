@@ -29,6 +29,7 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "/v1/status", None),
     ("GET", "/metrics", None),
     ("GET", "/v1/master", None),
+    ("GET", "/v1/master/fitness", None),
     ("POST", "/v1/encrypt", {"application": "app", "context": "c", "plaintext": "aGVsbG8="}),
     ("POST", "/v1/decrypt", {"application": "app", "context": "c", "ciphertext": "hf1.AUPT743p4gdpJf2N"}),
     ("POST", "/v1/encrypt-batch", {"application": "app", "context": "c", "plaintexts": ["aGVsbG8=", ""]}),

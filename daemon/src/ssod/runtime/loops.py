@@ -47,10 +47,18 @@ class Warden:
 
     def __init__(self, membership: Membership) -> None:
         self._membership = membership
+        self._telling: asyncio.Task[None] | None = None
 
     async def once(self) -> None:
-        await self._membership.mind_mandate()
-        await asyncio.sleep(MANDATE_PAUSE if self._membership.node.mandate.managed_by == "cluster" else MANDATE_UNMINDED)
+        node = self._membership.node
+        node.mind_mandate()
+        # The database, which hears of it then, may hang: the mandate is minded meanwhile.
+        if self._telling is not None and self._telling.done():
+            told, self._telling = self._telling, None
+            told.result()  # a defect in it must not vanish with the task
+        if self._telling is None:
+            self._telling = asyncio.create_task(self._membership.mind_mandate())
+        await asyncio.sleep(MANDATE_PAUSE if node.mandate.managed_by == "cluster" else MANDATE_UNMINDED)
 
 
 class Watcher:

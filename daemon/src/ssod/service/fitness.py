@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ssod.core.states import Mastership
 from ssod.errors import SsodError
-from ssod.service.membership import Membership
+from ssod.service.membership import NO_KEYRING, Membership
 from ssod.service.node import Node
 from ssod.service.offload import Offload
 from ssod.service.ports import Audit
@@ -84,6 +84,8 @@ class Fitness:
             if node.state.server not in self._membership.enrolled:
                 failed.append(f"server {node.state.server} is not enrolled")
             failed.extend(self._membership.unfit(environment))
+        elif node.keyring is None:
+            failed.append(NO_KEYRING)
         return failed
 
     async def audit_problem(self) -> str | None:

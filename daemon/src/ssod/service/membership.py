@@ -40,6 +40,8 @@ LOOK_PAUSE = 0.5
 # How long a server that was told may take to answer, whether or not somebody still waits for that (seconds).
 TELL_LIMIT = 10.0
 
+NO_KEYRING = "this host holds no keyring, neither cached nor sealed: restore the backup first (`ssoctl secret restore FILE`)"
+
 Telling = dict[str, asyncio.Task[Noticed]]
 
 
@@ -73,6 +75,7 @@ class Membership:
         self._background: set[asyncio.Task[Any]] = set()
         self._asked = 0
         self._taken = 0
+        self._said_of_copy = ""
         self._settling = asyncio.Lock()
         self.telling: Telling = {}
         self.last_known: Environment | None = None
@@ -85,7 +88,10 @@ class Membership:
         try:
             return await self._disk(self._sealed.read)
         except (SealBroken, OSError) as error:
-            self._warn(f"the sealed copy of the keyring is of no use: {error}")
+            reason = f"the sealed copy of the keyring is of no use: {error}"
+            if reason != self._said_of_copy:  # the cluster has it looked at every few seconds
+                self._warn(reason)
+            self._said_of_copy = reason
             return None
 
     async def open_sealed_copy(self, environment: Environment | None = None) -> None:
@@ -310,9 +316,7 @@ class Membership:
         if environment.current_key_id is None:
             return []
         if keyring is None:
-            return [
-                "this host holds no keyring, neither cached nor sealed: restore the backup first (`ssoctl secret restore FILE`)"
-            ]
+            return [NO_KEYRING]
         failed = keyring.failed_canaries(environment.canaries)
         if keyring.environment != environment.id:
             failed.append("the keyring belongs to another environment")

@@ -68,6 +68,14 @@ def test_the_info_twin_returns_what_the_module_takes(rig: Rig) -> None:
         assert not rig.run("server", **own).changed
 
 
+def test_who_manages_the_mastership_and_what_is_wrong_with_a_member_is_returned(rig: Rig, ssod: FakeSsod) -> None:
+    """As the daemon says it, for a play that asserts on it."""
+    member = {"name": "m1", "managed_by": "cluster", "mandate": False, "unfit": ["its certificate expired"]}
+    database = {"reachable": True, "kind": "postgresql", "detail": None}
+    ssod.instead["GET /v1/status"] = {"server": member, "database": database, "environment": None, "servers": []}
+    assert rig.run("server_info")["server"] == member
+
+
 def test_unknown_servers_are_none_and_not_an_empty_list(rig: Rig, ssod: FakeSsod) -> None:
     """The last known ones are not passed off as the present ones."""
     database = {"reachable": False, "kind": "postgresql", "detail": "away"}
