@@ -71,6 +71,14 @@ def test_deactivate_with_yes(fake: FakeSsod, ssoctl: Ssoctl, changed: bool, word
     assert words in finished.out
 
 
+def test_a_deactivation_that_the_database_does_not_know_of_is_done_and_says_so(fake: FakeSsod, ssoctl: Ssoctl) -> None:
+    """The cluster goes on: this server acts no more."""
+    fake.answers["POST /v1/master/deactivate"] = {"changed": True, "epoch": 3, "recorded": False}
+    finished = ssoctl("master", "deactivate", "--yes")
+    assert finished.code == 0
+    assert "the SSO database cannot be reached" in finished.err
+
+
 def test_a_dry_run_of_deactivate_needs_no_yes(fake: FakeSsod, ssoctl: Ssoctl) -> None:
     fake.answers["POST /v1/master/deactivate"] = {"changed": True, "epoch": 3}
     assert "would leave" in ssoctl("master", "deactivate", "--dry-run").out

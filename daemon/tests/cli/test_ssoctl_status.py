@@ -36,6 +36,18 @@ def test_what_a_server_said_long_ago_is_not_its_present(fake: FakeSsod, ssoctl: 
     assert " yes " in lines["live"]
 
 
+def test_who_manages_the_mastership_and_every_reason_against_a_member_are_told(fake: FakeSsod, ssoctl: Ssoctl) -> None:
+    """Each reason on a line of its own; a fit server has none."""
+    fake.answers["GET /v1/status"] = status_document()
+    assert "managed by the operator" in ssoctl("status").out
+    assert "NOT FIT" not in ssoctl("status").out
+    reasons = ["its certificate expired", "the sealed copy on this host's disk is missing"]
+    fake.answers["GET /v1/status"] = status_document(managed_by="cluster", mandate=False, unfit=reasons)
+    lines = ssoctl("status").out.splitlines()
+    assert any("managed by the cluster, which has not given it to this server" in line for line in lines)
+    assert [line.partition("  ")[2].strip() for line in lines if line.startswith("NOT FIT")] == reasons
+
+
 def test_starting_is_not_attached(fake: FakeSsod, ssoctl: Ssoctl) -> None:
     fake.answers["GET /v1/status"] = status_document(state="starting")
     assert ssoctl("status").code == 5

@@ -67,6 +67,8 @@ class FileAudit:
             try:
                 self._reserve()
                 return None
+            except PermissionError:
+                return None  # a log in a directory of somebody else's: there only a line that fails will tell
             except OSError as error:
                 failed = error
         return f"the audit log {self._path} cannot be written: {failed.strerror}"
