@@ -12,7 +12,7 @@ DOCUMENTATION = r"""
 ---
 module: cluster_configuration
 short_description: Put elements into the configuration of a Pacemaker cluster, or take them out
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - Holdfast maintainers (@holdfast)
 description:
@@ -140,7 +140,11 @@ MASK = "********"
 REFERENCES = ("resource_ref", "obj_ref", "role")
 REFERRING = ("rsc", "with-rsc", "first", "then", "id-ref", "reference", "rsc-pattern")
 # Exit codes of Pacemaker's tools (crm_exit_t).
-NOT_CONFORMING, NOT_CONNECTED, WAS_OLDER, NO_QUORUM, TIMED_OUT = 78, 102, 103, 106, 124
+NOT_CONFORMING = 78
+NOT_CONNECTED = 102
+WAS_OLDER = 103
+NO_QUORUM = 106
+TIMED_OUT = 124
 ATTEMPTS = 20
 # The others come with their first element and go with their last.
 REQUIRED_SECTIONS = ("crm_config", "nodes", "resources", "constraints")
