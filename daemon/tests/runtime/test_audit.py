@@ -1,7 +1,8 @@
-"""The audit log finds out that its disk is full before it loses a line, and by itself leaves no trace in it."""
+"""The audit log finds out that its disk is full, and goes on for as long as its reserve lasts."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 
 from ssod.core.access import Caller
 from ssod.errors import AuditUnavailable
-from ssod.runtime.audit import LEAST_SPACE, FileAudit
+from ssod.runtime.audit import STEP, FileAudit
 from ssod.service.ports import Call
 
 CALL = Call(Caller("user:admin", frozenset()), "t-1")
@@ -30,37 +31,37 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["/bin/umount", "--lazy", str(disk)], check=True)
 
 
-def test_a_disk_with_space_is_no_problem_and_is_left_as_it_was(tmp_path: Path) -> None:
-    """Neither a byte in the log nor a file beside it."""
+def test_a_disk_with_space_is_no_problem(tmp_path: Path) -> None:
+    """Not a byte is in the log that nobody recorded; the reserve is beside it."""
     audit = FileAudit(str(tmp_path / "audit.log"))
     audit.record(CALL, "encrypt", "app")
     content = (tmp_path / "audit.log").read_bytes()
     assert [audit.problem(), audit.problem()] == [None, None]
     assert (tmp_path / "audit.log").read_bytes() == content
-    assert [path.name for path in tmp_path.iterdir()] == ["audit.log"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["audit.log", "audit.log.reserve"]
     audit.close()
 
 
-def test_a_full_disk_is_found_though_a_line_would_fit_yet(small_disk: Path) -> None:
-    """The last block of the log has room for another line; and it is well again when there is space."""
-    audit = FileAudit(str(small_disk / "audit.log"))
+def test_a_full_disk_is_found_and_the_reserve_is_written_to(small_disk: Path) -> None:
+    """Every line is whole, hundreds of them after the disk was full; then it refuses; and is well again when there is space."""
+    audit = FileAudit(str(small_disk / "audit.log"), reserve=2 * STEP)
     audit.record(CALL, "encrypt", "app")
     assert audit.problem() is None
     filler = small_disk / "filler"
     with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
         while True:
             file.write(bytes(4096))
-    problem = audit.problem()
-    assert problem is not None
-    assert "No space left" in problem
-    audit.record(CALL, "encrypt", "app")
-    assert audit.problem() is not None
+    assert "No space left" in str(audit.problem())
     with pytest.raises(AuditUnavailable):
-        for _ in range(1000):
+        for _ in range(5000):
             audit.record(CALL, "encrypt", "app")
+    assert "No space left" in str(audit.problem())
+    lines = [json.loads(line) for line in (small_disk / "audit.log").read_bytes().splitlines()]
+    assert len(lines) > 2 * STEP // 200
     filler.unlink()
     assert audit.problem() is None
-    assert os.statvfs(small_disk).f_bavail * 4096 > LEAST_SPACE
+    assert (small_disk / "audit.log.reserve").stat().st_size == 2 * STEP
+    audit.record(CALL, "encrypt", "app")
     audit.close()
 
 

@@ -12,8 +12,10 @@ import msgspec
 from ssod.errors import AuditUnavailable
 from ssod.service.ports import Call
 
-# Less space than this is none (bytes).
-LEAST_SPACE = 65536
+# Kept beside the log, for the time between a disk that fills up and somebody who notices: some 80,000 lines (bytes).
+RESERVE = 16 * 1024 * 1024
+# What is given up of it at a time, and what has to be free besides for a disk not to be full (bytes).
+STEP = 65536
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -30,14 +32,21 @@ class AuditLine(msgspec.Struct):
 
 
 class FileAudit:
-    """Appends with one write a line, so that lines of a rotated file are never cut."""
+    """Appends with one write a line, so that lines of a rotated file are never cut.
 
-    def __init__(self, path: str) -> None:
+    A full disk must not end the service of those that only read: lines then take the place of a reserve, FILE.reserve.
+    """
+
+    def __init__(self, path: str, reserve: int = RESERVE) -> None:
         self._path = path
         self._encode = msgspec.json.Encoder().encode
         self._descriptor = self._open()
-        self._probe: int | None = None
+        self._size = reserve
+        self._reserve: int | None = None
         self._failed: OSError | None = None
+        with suppress(OSError):  # a log in a directory of somebody else's has none; a full disk is told by `problem`
+            self._reserve = os.open(f"{path}.reserve", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._fill_reserve()
 
     def _open(self) -> int:
         return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
@@ -52,42 +61,57 @@ class FileAudit:
         line = AuditLine(time.time_ns(), call.tracking_id, call.caller.name, act, subject, key_id, outcome)
         content = self._encode(line) + b"\n"
         try:
-            written = os.write(self._descriptor, content)
+            written = self._write(content)
         except OSError as error:
             self._failed = error
             raise AuditUnavailable(f"{self._path}: {error.strerror}", next_step="free space for the audit log") from None
         self._failed = None
         if written != len(content):
+            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)  # the next line must be whole
             raise AuditUnavailable(f"{self._path}: a line was cut off", next_step="free space for the audit log")
 
+    def _write(self, content: bytes) -> int:
+        """One write; on a full disk another one, into what the reserve gives up, of what the first one left over."""
+        written = 0
+        try:
+            written = os.write(self._descriptor, content)
+        except OSError as error:
+            if error.errno not in _NO_SPACE or not self._shrink_reserve():
+                raise
+        if written < len(content) and (written == 0 or self._shrink_reserve()):
+            written += os.write(self._descriptor, content[written:])
+        return written
+
     def problem(self) -> str | None:
-        """Why nothing could be recorded; None when it could. It finds a full disk before a line is lost, and leaves no trace."""
+        """Why the disk has no space for the log; None when it has. Lines are still written for as long as the reserve lasts."""
         failed = self._failed
-        if failed is None or failed.errno in _NO_SPACE:
+        if self._reserve is not None and (failed is None or failed.errno in _NO_SPACE):
             try:
-                self._reserve()
+                self._fill_reserve()
                 return None
-            except PermissionError:
-                return None  # a log in a directory of somebody else's: there only a line that fails will tell
             except OSError as error:
                 failed = error
-        return f"the audit log {self._path} cannot be written: {failed.strerror}"
+        return f"the audit log {self._path} cannot be written: {failed.strerror}" if failed else None
 
-    def _reserve(self) -> None:
-        # A line may still fit into the last block of a log on a full disk: only space that is given to us shows that there is some.
-        # Beside the log, not in it: what is reserved within a file is seen by those who read it.
-        if self._probe is None:
-            name = f"{self._path}.probe"
-            descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            with suppress(OSError):
-                os.unlink(name)
-            self._probe = descriptor
+    def _fill_reserve(self) -> None:
+        """Makes the reserve whole, and sees that there is space besides. Raises OSError."""
+        assert self._reserve is not None  # noqa: S101  for the type checker: both callers have one
+        held = os.fstat(self._reserve).st_size
         try:
-            os.posix_fallocate(self._probe, 0, LEAST_SPACE)
+            os.posix_fallocate(self._reserve, 0, self._size + STEP)
+            held = self._size
         finally:
-            os.ftruncate(self._probe, 0)
+            os.ftruncate(self._reserve, held)
+
+    def _shrink_reserve(self) -> bool:
+        """Gives a part of the reserve to the log; False when there is none left."""
+        held = os.fstat(self._reserve).st_size if self._reserve is not None else 0
+        if self._reserve is None or held == 0:
+            return False
+        os.ftruncate(self._reserve, max(0, held - STEP))
+        return True
 
     def close(self) -> None:
         os.close(self._descriptor)
-        if self._probe is not None:
-            os.close(self._probe)
+        if self._reserve is not None:
+            os.close(self._reserve)
