@@ -37,7 +37,10 @@ def raise_bridge(bridge: str, number: int) -> bool:
     changed = False
     network = network_of(number)
     if not exists(bridge):
-        run(["ip", "link", "add", bridge, "type", "bridge"])
+        # An address of its own: else it takes the lowest one of its ports, and when that host loses its power, all others have a stale
+        # one of this machine for some seconds, just when they need its power switch.
+        own = f"02:00:{network[1].packed.hex(':')}"
+        run(["ip", "link", "add", bridge, "address", own, "type", "bridge"])
         changed = True
     address = f"{network[1]}/{network.prefixlen}"
     if address not in run(["ip", "-4", "-o", "address", "show", "dev", bridge]).stdout:
