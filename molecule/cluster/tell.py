@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from failover import Failover
 from leaks import Watch, secrets_of
 from story import PROJECT, Environment, promise, wait_for, write_report
@@ -43,6 +48,39 @@ def bad_input() -> None:
     promise(configuration() == before and story.server("s1")["epoch"] == epoch, "the refusals changed nothing")
 
 
+def expired(certificate: bytes) -> bytes:
+    """The same certificate of the environment's CA, a day too old."""
+    directory = env.state / "control" / "pki"
+    authority = x509.load_pem_x509_certificate((directory / "ca.pem").read_bytes())
+    key = serialization.load_pem_private_key((directory / "ca.key").read_bytes(), None)
+    old, now = x509.load_pem_x509_certificate(certificate), datetime.now(UTC)
+    new = x509.CertificateBuilder(authority.subject, old.subject, old.public_key(), x509.random_serial_number())
+    new = new.not_valid_before(now - timedelta(days=9)).not_valid_after(now - timedelta(days=1))
+    for extension in old.extensions:
+        new = new.add_extension(extension.value, extension.critical)
+    return new.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)  # type: ignore[arg-type]
+
+
+def unfit() -> None:
+    """A member whose certificate has expired is not promoted, and says why; the next site.yml mends it, the master last."""
+    master = story.master()
+    standby = next(host for host in MEMBERS if host != master)
+    path = "/etc/ssod/tls/server.pem"
+    env.ssh(standby, f"cat >{path}", stdin=expired(env.ssh_bytes(standby, f"cat {path}")))
+    wait_for(lambda: "expired" in " ".join(story.server(standby)["unfit"]), "the member says that its certificate has expired", 20)
+    score = f"attrd_updater --query --name master-sso-master --node {standby}"
+    wait_for(lambda: 'value="-1"' in env.ssh(master, score), "the cluster does not promote it", 20)
+    refused("certificate expired", "-e", f"sso_new_master={standby}", playbook="holdfast.sso.promote_master")
+
+    epoch = story.server(master)["epoch"]
+    site = env.must("holdfast.sso.site", "-e", "sso_refresh_interval=50")
+    restarted = re.findall(r"changed: \[\S+ -> (\w+)", site.output.partition("Restart ssod]")[2])
+    story.settle()
+    promise(restarted[-1] == master and set(restarted) == {*MEMBERS, "s1"}, f"members are restarted one by one, the master last: {restarted}")
+    promise(story.server(master)["mastership"] == "active" and story.server(master)["epoch"] == epoch, "the cluster sees nothing of it")
+    promise(story.server(standby)["unfit"] == [], "the member has a new certificate, and is fit")
+
+
 def removed() -> None:
     """The master goes off the cluster and comes back, and the rest of the cluster does not notice."""
     story.settle()
@@ -65,6 +103,7 @@ with Watch(env) as watch:
     promise(second.changed == 0, "a second site.yml changes nothing")
     story.settle()
     bad_input()
+    unfit()
 
 story.probes.start()
 story.tell(
