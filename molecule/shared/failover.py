@@ -11,10 +11,10 @@ import os
 import statistics
 import subprocess
 import time
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+from xml.etree import ElementTree
 
 from story import TESTHOSTS, Environment, Probes, PromiseBroken, Seen, acknowledged_lost, promise, say, wait_for
 
@@ -292,7 +292,6 @@ class Failover:
 
     def tell(self, *faults: Callable[[], None]) -> None:
         """Every fault, as often as HOLDFAST_FAULT_RUNS says."""
-        for number, fault in enumerate(fault for _ in range(RUNS) for fault in faults):
+        for number, fault in enumerate(faults * RUNS):
             say(f"{number + 1} of {RUNS * len(faults)}")
             fault()
-

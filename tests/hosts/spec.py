@@ -88,7 +88,7 @@ def _read_host(row: Any, faults: list[str]) -> HostSpec:
     faults += [f"host {name!r}: group {x!r} is no Ansible group name" for x in groups if not GROUP.fullmatch(x)]
     faults += [f"host {name!r}: unknown field {field!r}" for field in sorted(set(row) - FIELDS)]
     disk = row.get("disk")
-    if disk is not None and (type(disk) is not int or disk < SMALLEST_DISK):
+    if disk is not None and (not isinstance(disk, int) or disk < SMALLEST_DISK):
         faults.append(f"host {name!r}: disk must be a number of MiB, at least {SMALLEST_DISK}")
     return HostSpec(
         name=name,
