@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 from collections.abc import Sequence
 
@@ -38,6 +39,20 @@ class Limit(msgspec.Struct, frozen=True):
         return f">= {self.at_least:,g}" if self.at_least is not None else f"< {self.below:,g}"
 
 
+class Interval(msgspec.Struct, frozen=True):
+    """Where the median of `pairs` ratios lies with 95 % confidence, by bootstrap."""
+
+    low: float
+    high: float
+    pairs: int
+
+    @classmethod
+    def of(cls, ratios: Sequence[float], draws: int = 10_000) -> Interval:
+        chance = random.Random(0)  # noqa: S311  the same ratios give the same interval
+        medians = sorted(statistics.median(chance.choices(ratios, k=len(ratios))) for _ in range(draws))
+        return cls(medians[draws * 25 // 1000], medians[draws * 975 // 1000], len(ratios))
+
+
 class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
     """One row. With `other`, the target is of `ratio` = ours / other of the same round; without, of ours."""
 
@@ -49,6 +64,22 @@ class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
     ratio: Summary | None = None
     target: Limit | None = None
     met: bool | None = None
+    interval: Interval | None = None
+
+    def ratio_text(self) -> str:
+        if self.ratio is None:
+            return ""
+        if self.interval is None:
+            return self.ratio.text() if self.ratio.median >= 0.1 else f"{self.ratio.median:.4f}"
+        return f"{self.ratio.median:.3f} [{self.interval.low:.3f}-{self.interval.high:.3f}], {self.interval.pairs} pairs"
+
+    def verdict(self) -> str:
+        """Not sure: the target lies within the interval."""
+        if self.met is None or self.target is None:
+            return ""
+        word = "met" if self.met else "MISSED"
+        sure = self.interval is None or self.target.met(self.interval.low) == self.target.met(self.interval.high)
+        return word if sure else f"{word}, not sure"
 
 
 def alone(name: str, unit: str, values: Sequence[float], target: Limit | None = None) -> Figure:
@@ -62,6 +93,15 @@ def against(
     ratio = Summary.of([ours / other for ours, other in zip(values, others, strict=True)])
     met = target.met(ratio.median) if target else None
     return Figure(name, unit, Summary.of(values), other_name, Summary.of(others), ratio, target, met)
+
+
+def paired(
+    name: str, unit: str, values: Sequence[float], other_name: str, others: Sequence[float], target: Limit | None = None
+) -> Figure:
+    """As `against`, for ratios so near to one that it matters how sure they are."""
+    figure = against(name, unit, values, other_name, others, target)
+    assert figure.ratio is not None
+    return msgspec.structs.replace(figure, interval=Interval.of(figure.ratio.rounds))
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -88,9 +128,9 @@ def _row(figure: Figure) -> tuple[str, ...]:
         figure.ours.text(),
         figure.other_name or "",
         figure.other.text() if figure.other else "",
-        figure.ratio.text() if figure.ratio else "",
+        figure.ratio_text(),
         figure.target.text() if figure.target else "",
-        {True: "met", False: "MISSED", None: ""}[figure.met],
+        figure.verdict(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Measures ssod beside an empty handler and beside OpenBao; prints a table and writes reports/benchmark.json.
+"""Measures ssod beside an empty handler and OpenBao, and pgbench beside ssod; prints a table and writes reports/benchmark.json.
 
 docs/benchmarks.md says what is measured, and how. Exits with 1 when a target is missed, with 2 when it could not measure.
 """
@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
+import database  # noqa: E402
 import holdfast  # noqa: E402
 import openbao  # noqa: E402
 from figures import Figure, Limit, Report, against, alone, table  # noqa: E402
@@ -44,15 +45,17 @@ CONTEXT = "benchmark"
 
 @dataclass(frozen=True)
 class Plan:
-    """`seconds` is the length of one load; `idle_seconds` how long nothing is asked."""
+    """`seconds` is the length of one load; `idle_seconds` how long nothing is asked; `pairs` are of pgbench, each run so long."""
 
     rounds: int
     seconds: float
     idle_seconds: float
+    pairs: int
+    pgbench_seconds: float
 
 
-FULL = Plan(rounds=7, seconds=2.0, idle_seconds=66.0)
-QUICK = Plan(rounds=3, seconds=1.0, idle_seconds=30.0)
+FULL = Plan(rounds=7, seconds=2.0, idle_seconds=66.0, pairs=24, pgbench_seconds=5.0)
+QUICK = Plan(rounds=3, seconds=1.0, idle_seconds=30.0, pairs=2, pgbench_seconds=3.0)
 
 
 def say(text: str) -> None:
@@ -181,32 +184,43 @@ def measure(plan: Plan, cache: Path) -> list[Figure]:
         return figures + idle(ours, plan.idle_seconds)
 
 
+def measure_database(plan: Plan) -> list[Figure]:
+    """After the others have ended: it takes both CPUs."""
+    say(f"the cost to the database, {plan.pairs} pairs of pgbench")
+    with tempfile.TemporaryDirectory(prefix="hf-bench-") as root:
+        return database.cost(Path(root), SERVERS, plan.pairs, plan.pgbench_seconds)
+
+
 def _ended(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: about two minutes")
-    parser.add_argument("--report", type=Path, default=REPOSITORY / "reports" / "benchmark.json")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: about three minutes")
+    parser.add_argument("--database", action="store_true", help="only the cost to the database")
+    parser.add_argument("--report", type=Path, help="default: reports/benchmark.json; of --database: benchmark-database.json")
     parser.add_argument("--cache", type=Path, default=REPOSITORY / ".cache" / "benchmarks", help="where OpenBao's binary is kept")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _ended)  # so that what was started is ended
     try:
         check_h2load()
-        figures = measure(QUICK if options.quick else FULL, options.cache)
-    except LoadFailed as error:
+        plan = QUICK if options.quick else FULL
+        figures = [] if options.database else measure(plan, options.cache)
+        figures += measure_database(plan)
+    except (LoadFailed, AssertionError) as error:  # what was waited for, and did not come
         say(str(error))
         return 2
     except KeyboardInterrupt:
         return 130
     versions = {"ssod": __version__, "openbao": openbao.VERSION, "python": sys.version.split()[0]}
     report = Report("holdfast benchmark 1", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", options.quick, len(CPUS), versions, figures)
-    options.report.parent.mkdir(parents=True, exist_ok=True)
-    options.report.write_bytes(format(encode(report), indent=2) + b"\n")
+    path = options.report or REPOSITORY / "reports" / ("benchmark-database.json" if options.database else "benchmark.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(format(encode(report), indent=2) + b"\n")
     print(table(figures))
     missed = report.missed()
-    say(f"{len(missed)} of {sum(figure.met is not None for figure in figures)} targets missed; written to {options.report}")
+    say(f"{len(missed)} of {sum(figure.met is not None for figure in figures)} targets missed; written to {path}")
     return 1 if missed else 0
 
 
