@@ -74,7 +74,7 @@ def unfit() -> None:
 
     epoch = story.server(master)["epoch"]
     site = env.must("holdfast.sso.site", "-e", "sso_refresh_interval=50")
-    restarted = re.findall(r"changed: \[\S+ -> (\w+)", site.output.partition("Restart ssod]")[2])
+    restarted = re.findall(r"Restart ssod\] \*+\nchanged: \[(?:\S+ -> )?(\w+)", site.output)
     story.settle()
     promise(restarted[-1] == master and set(restarted) == {*MEMBERS, "s1"}, f"members are restarted one by one, the master last: {restarted}")
     promise(story.server(master)["mastership"] == "active" and story.server(master)["epoch"] == epoch, "the cluster sees nothing of it")
