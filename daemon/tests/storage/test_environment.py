@@ -64,7 +64,7 @@ def test_an_activation_that_expects_another_epoch_changes_nothing(environment: E
 def test_a_deactivation_leaves_no_master_and_a_newer_epoch(environment: EnvironmentRepository) -> None:
     """The epoch rises, so that nothing the old master began can end."""
     environment.activate("m1", 0, None)
-    assert environment.deactivate("m1", 1) == 2
+    assert environment.deactivate("m1", 1, acts=True) == 2
     assert environment.read()[1:3] == (None, 2)
 
 
@@ -73,7 +73,7 @@ def test_only_the_master_of_the_epoch_deactivates(environment: EnvironmentReposi
     """Another server, or the same one in another epoch, takes the mastership from nobody."""
     environment.activate("m1", 0, None)
     with pytest.raises(StaleEpoch):
-        environment.deactivate(name, epoch)
+        environment.deactivate(name, epoch, acts=True)
     assert environment.read()[1:3] == ("m1", 1)
 
 
@@ -114,19 +114,30 @@ def test_a_confirmation_stands_until_the_master_that_was_deactivated_says_so(env
     """The master that is activated next begins at once."""
     environment.activate("m1", 0, None)
     confirmed = environment.confirm("m1", 1).confirmation
-    environment.deactivate("m1", 1)
+    environment.deactivate("m1", 1, acts=True)
     environment.activate("m2", 2, None)
     assert environment.read().earlier_master_confirmed is not None  # m1 acts until it has heard of its deactivation
     environment.stepped_down(1, confirmed)
     assert environment.read().earlier_master_confirmed is None
 
 
-def test_a_deactivation_takes_nobody_else_s_confirmation_back(environment: EnvironmentRepository) -> None:
+def test_the_confirmation_of_one_that_acts_no_more_ends_with_its_deactivation(environment: EnvironmentRepository) -> None:
+    """Also one that was written after it had ceased, by a look at the database that was under way."""
+    environment.activate("m1", 0, None)
+    environment.confirm("m1", 1)
+    environment.deactivate("m1", 1, acts=False)
+    environment.confirm("m1", 1)
+    environment.activate("m2", 2, None)
+    assert environment.read().earlier_master_confirmed is None
+
+
+@pytest.mark.parametrize("acts", [True, False])
+def test_a_deactivation_takes_nobody_else_s_confirmation_back(environment: EnvironmentRepository, acts: bool) -> None:
     """Whoever was named master and never came to act leaves the wait for the one before it as it is."""
     environment.activate("m1", 0, None)
     environment.confirm("m1", 1)
     environment.activate("m2", 1, None)
-    environment.deactivate("m2", 2)
+    environment.deactivate("m2", 2, acts=acts)
     environment.activate("m3", 3, None)
     assert environment.read().earlier_master_confirmed is not None
 

@@ -163,8 +163,9 @@ class MastershipService:
                 self._audit.record(call, "deactivate master", node.state.server)
             except AuditUnavailable as error:
                 self._warn(f"a deactivation by {call.caller.name} was not audited: {error.detail}")
+            acts = node.state.mastership is not Mastership.PASSIVE
             try:
-                epoch = await self._offload(self._repository.deactivate, node.state.server, environment.epoch)
+                epoch = await self._offload(self._repository.deactivate, node.state.server, environment.epoch, acts=acts)
             except StaleEpoch:
                 await self._membership.observe()
                 if node.mandate.given():

@@ -206,10 +206,11 @@ class EnvironmentRepository:
             connection.execute(update(t.environment).values(master=server, epoch=epoch))
             return epoch
 
-    def deactivate(self, server: str, epoch: int) -> int:
+    def deactivate(self, server: str, epoch: int, *, acts: bool) -> int:
         """Ends `server`'s mastership of `epoch`, leaving none; returns the new epoch.
 
-        Its confirmation stays: the server acts until it has heard that this happened, and says so then by `stepped_down`.
+        A server that `acts` does so until it has heard that this happened, and takes its confirmation back then by `stepped_down`. That
+        of one which has ceased to act already ends here, also where one was still under way when it ceased.
         """
         with self._database.transaction() as connection:
             changed = connection.execute(
@@ -220,6 +221,12 @@ class EnvironmentRepository:
             if changed != 1:
                 now = read_environment(connection)
                 raise StaleEpoch(epoch, now.epoch, now.master)
+            if not acts:
+                connection.execute(
+                    update(t.environment)
+                    .where(t.environment.c.confirmed_epoch == epoch)
+                    .values(confirmed_at=None, confirmed_epoch=None)
+                )
             return epoch + 1
 
     @contextmanager
