@@ -209,8 +209,8 @@ class EnvironmentRepository:
     def deactivate(self, server: str, epoch: int, *, acts: bool) -> int:
         """Ends `server`'s mastership of `epoch`, leaving none; returns the new epoch.
 
-        A server that `acts` does so until it has heard that this happened, and takes its confirmation back then by `stepped_down`. That
-        of one which has ceased to act already ends here, also where one was still under way when it ceased.
+        A server that `acts` does so until it has heard that this happened, and takes its confirmation back then by `stepped_down`.
+        That of one which has ceased to act already ends here, also where one was still under way when it ceased.
         """
         with self._database.transaction() as connection:
             changed = connection.execute(
