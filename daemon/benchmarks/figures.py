@@ -75,6 +75,8 @@ class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def verdict(self) -> str:
         """Not sure: the target lies within the interval."""
+        if self.interval is not None and self.target is not None and self.met is None:
+            return "too few pairs"
         if self.met is None or self.target is None:
             return ""
         word = "met" if self.met else "MISSED"
@@ -98,10 +100,11 @@ def against(
 def paired(
     name: str, unit: str, values: Sequence[float], other_name: str, others: Sequence[float], target: Limit | None = None
 ) -> Figure:
-    """As `against`, for ratios so near to one that it matters how sure they are."""
+    """As `against`, for ratios so near to one that it matters how sure they are; a few pairs are not judged."""
     figure = against(name, unit, values, other_name, others, target)
     assert figure.ratio is not None
-    return msgspec.structs.replace(figure, interval=Interval.of(figure.ratio.rounds))
+    interval = Interval.of(figure.ratio.rounds)
+    return msgspec.structs.replace(figure, interval=interval, met=figure.met if interval.pairs >= _PAIRS_NEEDED else None)
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -117,6 +120,9 @@ class Report(msgspec.Struct, frozen=True):
     def missed(self) -> list[Figure]:
         return [figure for figure in self.figures if figure.met is False]
 
+
+# With fewer, no two of the ratios enclose the median with 95 % confidence.
+_PAIRS_NEEDED = 6
 
 _HEAD = ("figure", "unit", "ssod", "against", "theirs", "ratio", "target", "")
 
