@@ -34,6 +34,7 @@ class Failover:
         self.probes = Probes(env, servers)
         self.faults: dict[str, list[dict[str, Any]]] = {}
         self.decrypts = 0
+        self.struck = 0.0
         for host in servers:
             self.probes.equip(host)
 
@@ -117,6 +118,7 @@ class Failover:
         say(f"fault: {name} ({old})")
         mark = self.probes.mark()
         began = time.time()
+        self.struck = began
         hit = break_it(old, other) or ([old] if takes_down else [])
         if mend is not None:
             mend(old, other)
@@ -125,6 +127,8 @@ class Failover:
         self.settle()
         settled = time.time() - began
         seen = Seen({host: self.probes.lines(host, began, mark) for host in self.servers})
+        # To say it to a machine takes a second; a host that lost its power answered until then, 20 times a second.
+        began = max((line["answered"] for line in seen.lines[old] if line["answered"] <= self.struck), default=began)
         survivors = [host for host in self.servers if host not in hit]
         failed = [line for line in seen.failed("decrypt") if line["host"] in survivors]
         new = self.master()
@@ -188,10 +192,10 @@ class Failover:
         self.fault("ssod frozen", lambda old, _: self._signal(old, "STOP"), takes_down=True)
 
     def power_off(self) -> None:
-        self.fault("power-off", lambda old, _: self.env.power("off", old), takes_down=True)
+        self.fault("power-off", lambda old, _: self._power("off", old), takes_down=True)
 
     def cut_off(self) -> None:
-        self.fault("network cut", lambda old, _: self.env.power("cut", old), self._await_fence, takes_down=True)
+        self.fault("network cut", lambda old, _: self._power("cut", old), self._await_fence, takes_down=True)
 
     def split(self) -> None:
         """The active host and the other members see each other no more; clients, fences and the quorum device see all of them."""
@@ -243,6 +247,10 @@ class Failover:
         self.fault("PostgreSQL killed", lambda *_: self.env.ssh(host(), f"kill -9 {POSTMASTER}") and None, mend, takes_down=False)
 
     # --- with these
+
+    def _power(self, verb: str, host: str) -> None:
+        self.env.power(verb, host)
+        self.struck = time.time()
 
     def _master_seen(self) -> str:
         try:
