@@ -278,10 +278,11 @@ class Seen:
         return max(first for first in firsts.values() if first is not None)
 
     def encrypts_again(self, host: str, began: float) -> float:
-        """Seconds from `began` until encryption went on for good: the end of the last pause of more than half a second."""
+        """Seconds from `began` to the end of the longest pause between two successful encryptions; 0 where none was over PAUSE."""
         answered = sorted(line["answered"] for line in self.lines[host] if line["op"] == "encrypt" and line["ok"])
-        ends = [two for one, two in zip([began, *answered], answered, strict=False) if two >= began and two - one > PAUSE]
-        return max(0.0, max(ends, default=began) - began)
+        pauses = [(two - one, two) for one, two in zip([began, *answered], answered, strict=False) if two >= began]
+        longest, end = max(pauses, default=(0.0, began))
+        return end - began if longest > PAUSE else 0.0
 
     def longest_pause(self, host: str, began: float) -> float:
         """Seconds between two successful encryptions in a row, at the most."""
