@@ -134,7 +134,7 @@ SPEC: dict[str, t.Any] = {
     "wait": {"type": "int", "default": 60},
 }
 PROPERTY_SET = "cib-bootstrap-options"
-SECRET = re.compile("pass|secret|token|key", re.IGNORECASE)
+SECRET = re.compile("pass|secret|token|key|community", re.IGNORECASE)
 MASK = "********"
 # Elements whose id is a reference to another element, and attributes that are one.
 REFERENCES = ("resource_ref", "obj_ref", "role")

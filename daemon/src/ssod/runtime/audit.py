@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 import time
 from contextlib import suppress
 
@@ -44,6 +45,8 @@ class FileAudit:
         self._size = reserve
         self._reserve: int | None = None
         self._failed: OSError | None = None
+        # `problem` is asked in a thread of its own.
+        self._resizing = threading.Lock()
         with suppress(OSError):  # a log in a directory of somebody else's has none; a full disk is told by `problem`
             self._reserve = os.open(f"{path}.reserve", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._fill_reserve()
@@ -78,8 +81,11 @@ class FileAudit:
         except OSError as error:
             if error.errno not in _NO_SPACE or not self._shrink_reserve():
                 raise
-        if written < len(content) and (written == 0 or self._shrink_reserve()):
-            written += os.write(self._descriptor, content[written:])
+        if written == 0:
+            return os.write(self._descriptor, content)
+        if written < len(content) and self._shrink_reserve():
+            with suppress(OSError):  # a line that stays cut off is taken back
+                written += os.write(self._descriptor, content[written:])
         return written
 
     def problem(self) -> str | None:
@@ -96,20 +102,22 @@ class FileAudit:
     def _fill_reserve(self) -> None:
         """Makes the reserve whole, and sees that there is space besides. Raises OSError."""
         assert self._reserve is not None  # noqa: S101  for the type checker: both callers have one
-        held = os.fstat(self._reserve).st_size
-        try:
-            os.posix_fallocate(self._reserve, 0, self._size + STEP)
-            held = self._size
-        finally:
-            os.ftruncate(self._reserve, held)
+        with self._resizing:
+            held = os.fstat(self._reserve).st_size
+            try:
+                os.posix_fallocate(self._reserve, 0, self._size + STEP)
+                held = self._size
+            finally:
+                os.ftruncate(self._reserve, held)
 
     def _shrink_reserve(self) -> bool:
         """Gives a part of the reserve to the log; False when there is none left."""
-        held = os.fstat(self._reserve).st_size if self._reserve is not None else 0
-        if self._reserve is None or held == 0:
+        if self._reserve is None:
             return False
-        os.ftruncate(self._reserve, max(0, held - STEP))
-        return True
+        with self._resizing:
+            held = os.fstat(self._reserve).st_size
+            os.ftruncate(self._reserve, max(0, held - STEP))
+        return held > 0
 
     def close(self) -> None:
         os.close(self._descriptor)
