@@ -109,7 +109,7 @@ class Probe:
             act(asker, number)
             number += 1
             due = max(due + period, time.monotonic())
-            time.sleep(max(0.0, due - time.monotonic()))
+            time.sleep(max(0.0, due - time.monotonic()))  # until the next question is due
 
     def run(self) -> None:
         acts = ((self.decrypt, PERIOD), (self.encrypt, PERIOD), (self.master, PERIOD), (self.configure, 1.0))

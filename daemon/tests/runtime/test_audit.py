@@ -20,8 +20,6 @@ CALL = Call(Caller("user:admin", frozenset()), "t-1")
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    if os.getuid() != 0:
-        pytest.skip("only root can mount a small disk")
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "size=512k", "none", str(disk)], check=True)

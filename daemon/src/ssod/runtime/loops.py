@@ -58,6 +58,7 @@ class Warden:
             told.result()  # a defect in it must not vanish with the task
         if self._telling is None:
             self._telling = asyncio.create_task(self._membership.mind_mandate())
+        # A file in /run that appears: the interval between two looks is the promise, there is nothing to wait on.
         await asyncio.sleep(MANDATE_PAUSE if node.mandate.managed_by == "cluster" else MANDATE_UNMINDED)
 
 
@@ -82,7 +83,7 @@ class Watcher:
             pause = WATCH_AS_MASTER
         if node.state.database_lost is not None:
             pause = WATCH_LOST_AS_MEMBER if node.may_become_master else WATCH_LOST
-        await asyncio.sleep(min(pause, node.state.refresh_interval))
+        await asyncio.sleep(min(pause, node.state.refresh_interval))  # the interval of the watch
 
     async def _look(self) -> bool:
         """Whether the database answered: the first of as many looks as it takes, so that one that hangs holds up nothing."""

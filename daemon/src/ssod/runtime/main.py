@@ -220,7 +220,7 @@ class Daemon:
             if sentence != said:
                 self._notifier.status(sentence)
                 said = sentence
-            await asyncio.sleep(interval)
+            await asyncio.sleep(interval)  # systemd's watchdog wants a word this often
 
     async def _reload(self) -> None:
         """SIGHUP: certificates, who may do what, and the audit file. A mistake leaves everything as it was."""
