@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from failover import Failover
-from leaks import Watch, secrets_of
-from story import PROJECT, Environment, promise, wait_for, write_report
+from leaks import Watch
+from story import PROJECT, Environment, promise, wait_for
 
 MEMBERS = ["c1", "c2"]
 # A setting that every server has to be restarted for.
@@ -108,27 +108,6 @@ with Watch(env) as watch:
     bad_input()
     unfit()
 
-story.probes.start()
-story.tell(
-    story.killed,
-    story.frozen,
-    story.power_off,
-    story.cut_off,
-    lambda: story.database_killed(lambda: "db1", restart_database),
-    story.moved,
-    story.disk_full,
-    story.both_rebooted,
-    story.split,
-)
-story.probes.stop()
+story.tell(lambda: story.database_killed(lambda: "db1", restart_database))
 removed()
-
-leaked = watch.leaks(secrets_of(env))
-write_report(
-    "cluster",
-    {
-        "figures": story.report() | {"site_second_run_changed": second.changed, "leaks": len(leaked)},
-        "faults": [{"fault": name, "runs": runs} for name, runs in story.faults.items()],
-    },
-)
-promise(leaked == [], f"no secret is in any output, journal, argv, environment or core file: {leaked}")
+story.end("cluster", watch, second)

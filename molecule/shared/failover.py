@@ -16,7 +16,8 @@ from datetime import datetime
 from typing import Any
 from xml.etree import ElementTree
 
-from story import TESTHOSTS, Environment, Probes, PromiseBroken, Seen, acknowledged_lost, promise, say, wait_for
+from leaks import Watch, secrets_of
+from story import TESTHOSTS, Environment, Probes, PromiseBroken, Run, Seen, acknowledged_lost, promise, say, wait_for, write_report
 
 RUNS = int(os.environ.get("HOLDFAST_FAULT_RUNS", "1"))
 SETTLE = 180.0
@@ -298,8 +299,19 @@ class Failover:
         figures["masters_at_once"] = max(run["masters_at_once"] for run in every)
         return figures
 
-    def tell(self, *faults: Callable[[], None]) -> None:
-        """Every fault, as often as HOLDFAST_FAULT_RUNS says."""
+    def tell(self, database_killed: Callable[[], None]) -> None:
+        """Every fault, as often as HOLDFAST_FAULT_RUNS says, with the probes running."""
+        faults = (self.killed, self.frozen, self.power_off, self.cut_off, database_killed, self.moved, self.disk_full, self.both_rebooted, self.split)
+        self.probes.start()
         for number, fault in enumerate(faults * RUNS):
             say(f"{number + 1} of {RUNS * len(faults)}")
             fault()
+        self.probes.stop()
+
+    def end(self, scenario: str, watch: Watch, second: Run) -> None:
+        """The report, and the promise that no secret was seen anywhere."""
+        leaked = watch.leaks(secrets_of(self.env))
+        figures = self.report() | {"site_second_run_changed": second.changed, "leaks": len(leaked)}
+        faults = [{"fault": name, "runs": runs} for name, runs in self.faults.items()]
+        write_report(scenario, {"figures": figures, "faults": faults})
+        promise(leaked == [], f"no secret is in any output, journal, argv, environment or core file: {leaked}")
