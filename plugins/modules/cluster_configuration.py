@@ -29,6 +29,12 @@ options:
       - For properties of the cluster use O(properties); a section C(crm_config) is refused, since the cluster writes there too.
     type: str
     default: "<configuration/>"
+  owned:
+    description:
+      - A C(configuration) element with everything that O(xml) may ever have had in it; the ids are enough. What is there of it, and
+        not in O(xml) now, is removed by the same push, as with O(state=absent).
+    type: str
+    default: "<configuration/>"
   properties:
     description:
       - Properties of the cluster, such as C(stonith-enabled). Those that are not named are left alone.
@@ -86,6 +92,11 @@ EXAMPLES = r"""
   check_mode: true
   diff: true
 
+- name: What the template had before, and has no more, goes
+  holdfast.sso.cluster_configuration:
+    xml: "{{ lookup('ansible.builtin.template', 'resources.xml.j2') }}"
+    owned: '<configuration><resources><primitive id="service-address"/></resources></configuration>'
+
 - name: The address is gone
   holdfast.sso.cluster_configuration:
     xml: '<configuration><resources><primitive id="service-address"/></resources></configuration>'
@@ -129,6 +140,7 @@ from ansible.module_utils.basic import AnsibleModule
 SPEC: dict[str, t.Any] = {
     # Parameters of fence devices are in it: it is in no result and no log.
     "xml": {"type": "str", "default": "<configuration/>", "no_log": True},
+    "owned": {"type": "str", "default": "<configuration/>"},
     "properties": {"type": "dict", "default": {}},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "wait": {"type": "int", "default": 60},
@@ -179,15 +191,15 @@ class Change:
         return "remove" if self.after is None else "replace"
 
 
-def read_wish(xml: str) -> ET.Element:
-    """The configuration that the task gives, or every fault of its form."""
+def read_wish(xml: str, option: str = "xml") -> ET.Element:
+    """The configuration that an option gives, or every fault of its form."""
     try:
         wish = ET.fromstring(xml)
     except ET.ParseError as error:
-        raise Refused([f"xml is not well-formed: {error}"], "correct the template that it comes from") from None
+        raise Refused([f"{option} is not well-formed: {error}"], "correct the template that it comes from") from None
     faults = []
     if wish.tag != "configuration":
-        faults.append(f"xml is a {wish.tag} element: give a configuration element")
+        faults.append(f"{option} is a {wish.tag} element: give a configuration element")
     for section in wish:
         if section.tag in ("crm_config", "nodes"):
             faults.append(f"section {section.tag} is kept by the cluster itself: use the option properties")
@@ -275,6 +287,15 @@ def plan_absent(configuration: ET.Element, wish: ET.Element) -> list[Change]:
     if faults:
         raise Refused(faults, "remove these first, or keep what they refer to. Nothing was changed")
     return changes
+
+
+def left_over(owned: ET.Element, wish: ET.Element) -> ET.Element:
+    """The elements of `owned` that `wish` does not have."""
+    kept = {(section.tag, element.get("id")) for section in wish for element in section}
+    result = ET.Element("configuration")
+    for section in owned:
+        ET.SubElement(result, section.tag).extend(element for element in section if (section.tag, element.get("id")) not in kept)
+    return result
 
 
 def _plan_properties(configuration: ET.Element, properties: t.Mapping[str, t.Any]) -> list[Change]:
@@ -492,9 +513,10 @@ def main() -> None:
     try:
         wish = read_wish(params["xml"])
         if params["state"] == "present":
-            changes = configure(cluster, lambda there: plan_present(there, wish, params["properties"]))
-        elif params["properties"]:
-            raise Refused(["properties are given with state=absent"], "set them with state=present; a property is never removed here")
+            obsolete = left_over(read_wish(params["owned"], "owned"), wish)
+            changes = configure(cluster, lambda there: plan_present(there, wish, params["properties"]) + plan_absent(there, obsolete))
+        elif params["properties"] or len(read_wish(params["owned"], "owned")):
+            raise Refused(["properties or owned are given with state=absent"], "give them with state=present; a property is never removed here")
         else:
             changes = configure(cluster, lambda there: plan_absent(there, wish))
         if changes and params["wait"] and not module.check_mode:

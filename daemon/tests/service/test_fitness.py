@@ -13,7 +13,7 @@ from keys import keyring_of, secret
 from ssod.core.keyring import Keyring
 from ssod.errors import ActivationRefused, DatabaseUnavailable
 from ssod.service.fitness import LOOK_LIMIT, Verdict
-from ssod.storage.records import Environment
+from ssod.storage.records import Look
 
 Run = Callable[[Callable[[World], Awaitable[None]]], None]
 
@@ -165,13 +165,13 @@ def test_a_database_that_never_answers_does_not_keep_the_cluster_waiting(run: Ru
     async def story(world: World) -> None:
         _, m2 = await world.servers("m1", "m2")
         release = Event()
-        read = m2.environment.read
+        look = m2.environment.look
 
-        def hanging() -> Environment:
+        def hanging() -> Look:
             release.wait(20)
-            return read()
+            return look()
 
-        m2.environment.read = hanging  # type: ignore[method-assign]
+        m2.environment.look = hanging  # type: ignore[method-assign]
         try:
             world.clock.seconds += 1
             began = time.monotonic()

@@ -80,7 +80,7 @@ def test_only_the_master_of_the_epoch_deactivates(environment: EnvironmentReposi
 def test_a_confirmation_is_seen_by_the_master_of_the_next_epoch(environment: EnvironmentRepository) -> None:
     """It is so many seconds old, by the database's clock; the master of its own epoch does not wait for itself."""
     environment.activate("m1", 0, None)
-    assert environment.confirm("m1", 1).earlier_master_confirmed is None
+    assert environment.confirm("m1", 1).environment.earlier_master_confirmed is None
     assert environment.read().earlier_master_confirmed is None
     environment.activate("m2", 1, None)
     found = environment.read().earlier_master_confirmed
@@ -93,7 +93,7 @@ def test_who_is_not_the_master_confirms_nothing(environment: EnvironmentReposito
     """An old master that asks learns who is master now, and writes nothing down."""
     environment.activate("m1", 0, None)
     environment.activate("m2", 1, None)
-    assert environment.confirm(name, epoch).master == "m2"
+    assert environment.confirm(name, epoch).environment.master == "m2"
     environment.activate("m4", 2, None)
     assert environment.read().earlier_master_confirmed is None
 
@@ -101,7 +101,7 @@ def test_who_is_not_the_master_confirms_nothing(environment: EnvironmentReposito
 def test_nobody_waits_for_a_master_that_has_stepped_down(environment: EnvironmentRepository) -> None:
     """It takes its own confirmation back, and no other's."""
     environment.activate("m1", 0, None)
-    confirmed = environment.confirm("m1", 1).confirmation
+    confirmed = environment.confirm("m1", 1).environment.confirmation
     environment.activate("m2", 1, None)
     for epoch, confirmation in ((9, confirmed), (1, None), (1, 0.5)):
         environment.stepped_down(epoch, confirmation)
@@ -113,7 +113,7 @@ def test_nobody_waits_for_a_master_that_has_stepped_down(environment: Environmen
 def test_a_confirmation_stands_until_the_master_that_was_deactivated_says_so(environment: EnvironmentRepository) -> None:
     """The master that is activated next begins at once."""
     environment.activate("m1", 0, None)
-    confirmed = environment.confirm("m1", 1).confirmation
+    confirmed = environment.confirm("m1", 1).environment.confirmation
     environment.deactivate("m1", 1, acts=True)
     environment.activate("m2", 2, None)
     assert environment.read().earlier_master_confirmed is not None  # m1 acts until it has heard of its deactivation
@@ -213,15 +213,15 @@ def test_a_server_is_enrolled_changed_and_removed(servers: ServerRepository) -> 
     servers.report("s1", REPORT, NOW)
     changed = servers.enrol("s1", "10.0.0.2:7443", True, NOW + timedelta(days=1))
     assert (changed.address, changed.may_become_master, changed.attached, changed.last_seen) == ("10.0.0.2:7443", True, True, NOW)
-    assert servers.all() == [changed]
+    assert servers.all() == (changed,)
     servers.remove("s1")
-    assert servers.all() == []
+    assert servers.all() == ()
 
 
 def test_a_server_that_is_not_enrolled_cannot_report_itself_in(servers: ServerRepository) -> None:
     """A report makes no row."""
     servers.report("stranger", REPORT, NOW)
-    assert servers.all() == []
+    assert servers.all() == ()
 
 
 def test_removing_a_server_that_is_not_there_says_so(servers: ServerRepository) -> None:

@@ -31,7 +31,7 @@ from ssod.seal import SealBroken, SealedCopy
 from ssod.service.node import Node
 from ssod.service.offload import Offload
 from ssod.service.ports import Noticed, PeerFailed, PeerRenewed, Peers
-from ssod.storage.records import Environment, ServerRecord, ServerReport
+from ssod.storage.records import Environment, Look, ServerRecord, ServerReport
 from ssod.storage.repository import EnvironmentRepository, ServerRepository
 
 # Status is asked by monitoring and by people, many at once: one look serves them all.
@@ -159,10 +159,9 @@ class Membership:
         node.mind_mandate()
         try:
             if node.state.mastership is Mastership.PASSIVE:
-                environment = await self._offload(self._environment.read)
+                environment, servers = await self._offload(self._environment.look)
             else:
-                environment = await self._confirm(node.state.epoch)
-            enrolled = {server.name: server for server in await self._offload(self._servers.all)}
+                environment, servers = await self._confirm(node.state.epoch)
         except DatabaseUnavailable as error:
             if asked > self._taken:
                 self._taken = asked
@@ -176,6 +175,7 @@ class Membership:
             return node.environment
         self._taken = asked
         self.looked = node.clock.monotonic()
+        enrolled = {server.name: server for server in servers}
         removed = self.enrolled.keys() - enrolled.keys()
         self.enrolled = enrolled
         if removed:
@@ -194,15 +194,16 @@ class Membership:
         await self.report()
         return environment
 
-    async def _confirm(self, epoch: int) -> Environment:
-        """Writes down that this server is the master of `epoch`, if it is, and reads the environment."""
+    async def _confirm(self, epoch: int) -> Look:
+        """Writes down that this server is the master of `epoch`, if it is, and looks at the database."""
         node = self.node
-        environment = await self._offload(self._environment.confirm, node.state.server, epoch)
+        look = await self._offload(self._environment.confirm, node.state.server, epoch)
+        environment = look.environment
         if (environment.master, environment.epoch) == (node.state.server, epoch):
             node.confirmation = environment.confirmation
             if node.state.mastership is Mastership.PASSIVE:
                 node.owed = (epoch, node.confirmation)  # unless this server acts on it next, nobody has to wait for it
-        return environment
+        return look
 
     async def settle(self) -> None:
         """Tells the database that this server has stepped down, so that nobody waits for its confirmation to grow old."""
@@ -295,7 +296,7 @@ class Membership:
         began, taken = self.node.clock.now(), self._taken
         # Never while an earlier confirmation is taken back: that of the mastership which begins here must stand.
         async with self._settling:
-            confirmed = await self._confirm(environment.epoch)
+            confirmed = (await self._confirm(environment.epoch)).environment
             # Meanwhile another look, or this server's own act, may have shown more than this look began with.
             named = (confirmed.master, confirmed.epoch) == (self.node.state.server, environment.epoch)
             unchanged = taken == self._taken and self.node.state.mastership is Mastership.PASSIVE

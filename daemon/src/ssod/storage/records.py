@@ -66,6 +66,13 @@ class ServerRecord(NamedTuple):
     last_seen: datetime | None
 
 
+class Look(NamedTuple):
+    """The environment and the servers enrolled in it, as one transaction found them."""
+
+    environment: Environment
+    servers: tuple[ServerRecord, ...]
+
+
 class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     masked: bool = False

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalErr
 
 from ssod.errors import DatabaseUnavailable, InvalidValue, SecretExists, ServerIsMaster, ServerNotFound, StaleEpoch, VersionConflict
 from ssod.storage import schema as t
-from ssod.storage.records import BackupRecord, Environment, KeyRecord, ServerRecord, ServerReport
+from ssod.storage.records import BackupRecord, Environment, KeyRecord, Look, ServerRecord, ServerReport
 
 
 def aware(moment: datetime) -> datetime:
@@ -156,6 +156,24 @@ def read_environment(connection: Connection, *, lock: bool = False) -> Environme
     )
 
 
+def _server(row: Any) -> ServerRecord:
+    return ServerRecord(
+        row.name,
+        row.address,
+        row.may_become_master,
+        row.attached,
+        row.key_id,
+        row.sealed_key_id,
+        row.epoch,
+        row.version,
+        aware(row.last_seen) if row.last_seen else None,
+    )
+
+
+def _servers(connection: Connection) -> tuple[ServerRecord, ...]:
+    return tuple(_server(row) for row in connection.execute(select(t.server).order_by(t.server.c.name)))
+
+
 class EnvironmentRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -164,15 +182,20 @@ class EnvironmentRepository:
         with self._database.transaction() as connection:
             return read_environment(connection)
 
-    def confirm(self, server: str, epoch: int) -> Environment:
-        """As `read`; and writes down that the master of `epoch` is `server` still, if that is so."""
+    def look(self) -> Look:
+        """What each server asks again every few seconds: in one transaction, as the database has other work."""
+        with self._database.transaction() as connection:
+            return Look(read_environment(connection), _servers(connection))
+
+    def confirm(self, server: str, epoch: int) -> Look:
+        """As `look`; and writes down that the master of `epoch` is `server` still, if that is so."""
         with self._database.transaction() as connection:
             connection.execute(
                 update(t.environment)
                 .where(t.environment.c.epoch == epoch, t.environment.c.master == server)
                 .values(confirmed_at=_clock(connection), confirmed_epoch=epoch)
             )
-            return read_environment(connection)
+            return Look(read_environment(connection), _servers(connection))
 
     def stepped_down(self, epoch: int, confirmation: float | None) -> None:
         """The master of `epoch` says that it acts no more: nobody has to wait until its confirmation is old."""
@@ -252,27 +275,13 @@ class EnvironmentRepository:
             connection.execute(insert(t.backup).values(record._asdict()))
 
 
-def _server(row: Any) -> ServerRecord:
-    return ServerRecord(
-        row.name,
-        row.address,
-        row.may_become_master,
-        row.attached,
-        row.key_id,
-        row.sealed_key_id,
-        row.epoch,
-        row.version,
-        aware(row.last_seen) if row.last_seen else None,
-    )
-
-
 class ServerRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def all(self) -> list[ServerRecord]:
+    def all(self) -> tuple[ServerRecord, ...]:
         with self._database.transaction() as connection:
-            return [_server(row) for row in connection.execute(select(t.server).order_by(t.server.c.name))]
+            return _servers(connection)
 
     def enrol(self, name: str, address: str, may_become_master: bool, now: datetime) -> ServerRecord:
         """Enrols a server, or changes its address and whether it may become master."""

@@ -121,6 +121,27 @@ def test_what_is_missing_is_added_and_nothing_else_changes(cib: ET.Element) -> N
     assert pair is not None and pair.get("value") == "true"
 
 
+def test_what_is_owned_and_not_wished_any_more_goes(cib: ET.Element) -> None:
+    """In the same push; what is neither owned nor wished stays."""
+    owned = ET.fromstring(
+        """<configuration>
+          <resources><primitive id="sso-fence-b1"/><primitive id="vip"/><primitive id="never-there"/></resources>
+          <constraints><rsc_colocation id="vip-with-pgsqld"/></constraints>
+        </configuration>"""
+    )
+    obsolete = module.left_over(owned, wish())
+    changes = module.plan_present(within(cib), wish(), {}) + module.plan_absent(within(cib), obsolete)
+    assert [(change.action, change.id) for change in changes] == [
+        ("add", "sso-fence-b1"),
+        ("add", "sso-fence-b1-not-itself"),
+        ("add", "sso-defaults"),
+        ("remove", "vip"),
+        ("remove", "vip-with-pgsqld"),
+    ]
+    new = module.changed_cib(cib, changes)
+    assert [element.get("id") for element in new.iterfind("configuration/resources/*")] == ["pgsqld-clone", "sso-fence-b1"]
+
+
 def test_a_second_time_nothing_changes(cib: ET.Element) -> None:
     """Neither white space, nor comments, nor the order of attributes is a difference."""
     again = ET.fromstring(ET.tostring(added(cib)))
