@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from keys import counting
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from ssod.core.access import Caller, Grants
 from ssod.core.keyring import Keyring
@@ -86,10 +86,10 @@ class SwitchedDatabase(Database):
     lost = False
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def use(self, engine: Engine) -> Iterator[Connection]:
         if self.lost:
             raise DatabaseUnavailable("the cable is pulled")
-        with super().transaction() as connection:
+        with super().use(engine) as connection:
             yield connection
 
 

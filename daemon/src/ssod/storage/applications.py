@@ -46,12 +46,12 @@ class ApplicationRepository:
         self._database = database
 
     def all(self) -> list[Application]:
-        with self._database.transaction() as connection:
+        with self._database.reads() as connection:
             return [_application(row) for row in connection.execute(select(t.application).order_by(t.application.c.name))]
 
     def find(self, name: str) -> Application:
         """Raises ApplicationNotFound."""
-        with self._database.transaction() as connection:
+        with self._database.reads() as connection:
             return self._find(connection, name)
 
     @staticmethod
@@ -100,7 +100,7 @@ class ApplicationRepository:
             connection.execute(delete(t.application).where(t.application.c.name == name))
 
     def configs(self, application: str) -> list[ConfigEntry]:
-        with self._database.transaction() as connection:
+        with self._database.reads() as connection:
             fields: dict[str, list[str]] = {}
             for name, field in connection.execute(
                 select(t.config_value.c.name, t.config_value.c.field)
@@ -113,7 +113,7 @@ class ApplicationRepository:
 
     def config(self, application: str, name: str) -> ConfigRecord:
         """Raises ConfigNotFound."""
-        with self._database.transaction() as connection:
+        with self._database.reads() as connection:
             row = connection.execute(
                 select(t.config).where(t.config.c.application == application, t.config.c.name == name)
             ).one_or_none()
