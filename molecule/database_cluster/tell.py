@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from failover import Failover
 from leaks import Watch
-from story import PROJECT, Environment, promise
+from story import PROJECT, Environment, promise, wait_for
 
 MEMBERS = ["c1", "c2", "c3"]
 
@@ -20,6 +20,46 @@ def configuration() -> list[str]:
 def processes() -> list[str]:
     """The members' PostgreSQL: when each was started."""
     return [env.ssh(host, "sed -n 3p /var/lib/postgresql/*/main/postmaster.pid").strip() for host in MEMBERS]
+
+
+def scored_first(old: str) -> str:
+    """The standby that Pacemaker would promote now."""
+    query = "crm_attribute --name master-sso-database --lifetime forever --query --quiet --node "
+    return max((host for host in MEMBERS if host != old), key=lambda host: int(env.ssh(host, query + host).strip()))
+
+
+def receives_from(host: str, conninfo: str) -> None:
+    """Have a standby's PostgreSQL receive from elsewhere; from nowhere, where that is empty."""
+    env.ssh(host, f"for d in /etc/postgresql/*/main/conf.d; do echo \"primary_conninfo = '{conninfo}'\" >$d/sso-database-source.conf; done")
+    env.ssh(host, "runuser -u postgres -- psql -XAtqc 'SELECT pg_reload_conf()'")
+
+
+def promoted_with_less() -> None:
+    """The host is lost while the standby that is scored first has less than the other: it gets the rest from there, and is promoted."""
+    caught_up: list[bool] = []
+    first = ""
+
+    def break_it(old: str, _other: str) -> list[str]:
+        nonlocal first
+        first = scored_first(old)
+        receives_from(first, "")
+        receiving = "runuser -u postgres -- psql -XAtqc 'SELECT count(*) FROM pg_stat_wal_receiver'"
+        wait_for(lambda: env.ssh(first, receiving).strip() == "0", "the standby receives no more", 5)
+        env.ssh(old, "runuser -u postgres -- psql -XAtqc \"SELECT pg_logical_emit_message(true, 'test', 'acknowledged')\"")
+        story.power("off", old)
+        return [old]
+
+    def mend(old: str, _other: str) -> None:
+        wait_for(lambda: story.promoted("sso-database-clone", story.cluster(first)) not in {None, old}, "another is the primary", 60)
+        said = env.ssh(first, "journalctl --no-pager -t sso-database --since -2min")
+        caught_up.append("received from" in said)
+        if not caught_up[-1]:  # the last look of the old primary came in between: the other was scored first by then
+            env.ssh(first, "rm -f /etc/postgresql/*/main/conf.d/sso-database-source.conf")
+            env.ssh(first, "runuser -u postgres -- psql -XAtqc 'SELECT pg_reload_conf()'")
+
+    while not any(caught_up) and len(caught_up) < 4:
+        story.fault("power-off, the first standby behind", break_it, mend, takes_down=True)
+    promise(any(caught_up), "a standby that had less than another got the rest from there, and was promoted")
 
 
 def adopted() -> None:
@@ -42,6 +82,6 @@ with Watch(env) as watch:
     promise(second.changed == 0, "a second site.yml changes nothing")
     story.settle()
 
-story.tell(lambda: story.database_killed(story.master))
+story.tell(lambda: story.database_killed(story.master), promoted_with_less)
 adopted()
 story.end("database_cluster", watch, second)

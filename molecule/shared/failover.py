@@ -193,10 +193,10 @@ class Failover:
         self.fault("ssod frozen", lambda old, _: self._signal(old, "STOP"), takes_down=True)
 
     def power_off(self) -> None:
-        self.fault("power-off", lambda old, _: self._power("off", old), takes_down=True)
+        self.fault("power-off", lambda old, _: self.power("off", old), takes_down=True)
 
     def cut_off(self) -> None:
-        self.fault("network cut", lambda old, _: self._power("cut", old), self._await_fence, takes_down=True)
+        self.fault("network cut", lambda old, _: self.power("cut", old), self._await_fence, takes_down=True)
 
     def split(self) -> None:
         """The active host and the other members see each other no more; clients, fences and the quorum device see all of them."""
@@ -249,7 +249,7 @@ class Failover:
 
     # --- with these
 
-    def _power(self, verb: str, host: str) -> None:
+    def power(self, verb: str, host: str) -> None:
         self.env.power(verb, host)
         self.struck = time.time()
 
@@ -299,9 +299,10 @@ class Failover:
         figures["masters_at_once"] = max(run["masters_at_once"] for run in every)
         return figures
 
-    def tell(self, database_killed: Callable[[], None]) -> None:
+    def tell(self, database_killed: Callable[[], None], *more: Callable[[], None]) -> None:
         """Every fault, as often as HOLDFAST_FAULT_RUNS says, with the probes running."""
-        faults = (self.killed, self.frozen, self.power_off, self.cut_off, database_killed, self.moved, self.disk_full, self.both_rebooted, self.split)
+        lost = (self.power_off, self.cut_off, self.split, self.both_rebooted)
+        faults = (self.killed, self.frozen, database_killed, self.moved, self.disk_full, *lost, *more)
         self.probes.start()
         for number, fault in enumerate(faults * RUNS):
             say(f"{number + 1} of {RUNS * len(faults)}")
