@@ -24,14 +24,27 @@ def processes() -> list[str]:
 
 def scored_first(old: str) -> str:
     """The standby that Pacemaker would promote now."""
-    query = "crm_attribute --name master-sso-database --lifetime forever --query --quiet --node "
-    return max((host for host in MEMBERS if host != old), key=lambda host: int(env.ssh(host, query + host).strip()))
+    score = "crm_attribute --name master-sso-database --lifetime forever --query --quiet --node "
+    return max((host for host in MEMBERS if host != old), key=lambda host: int(env.ssh(host, score + host).strip()))
 
 
-def receives_from(host: str, conninfo: str) -> None:
-    """Have a standby's PostgreSQL receive from elsewhere; from nowhere, where that is empty."""
-    env.ssh(host, f"for d in /etc/postgresql/*/main/conf.d; do echo \"primary_conninfo = '{conninfo}'\" >$d/sso-database-source.conf; done")
-    env.ssh(host, "runuser -u postgres -- psql -XAtqc 'SELECT pg_reload_conf()'")
+SOURCE = "/etc/postgresql/17/main/conf.d/sso-database-source.conf"
+
+
+def query(host: str, text: str) -> str:
+    return env.ssh(host, "runuser -u postgres -- psql -XAtq", stdin=text.encode()).strip()
+
+
+def receives_nothing(host: str) -> None:
+    """A standby whose primary cannot be reached from there."""
+    env.ssh(host, f"cat >{SOURCE}", stdin=f"primary_conninfo = 'host=127.0.0.1 port=1 application_name={host}'\n".encode())
+    query(host, "SELECT pg_reload_conf()")
+    wait_for(lambda: query(host, "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'") == "0", "the standby receives no more", 5)
+
+
+def receives_again(host: str) -> None:
+    env.ssh(host, f"rm -f {SOURCE}")
+    query(host, "SELECT pg_reload_conf()")
 
 
 def promoted_with_less() -> None:
@@ -42,10 +55,8 @@ def promoted_with_less() -> None:
     def break_it(old: str, _other: str) -> list[str]:
         nonlocal first
         first = scored_first(old)
-        receives_from(first, "")
-        receiving = "runuser -u postgres -- psql -XAtqc 'SELECT count(*) FROM pg_stat_wal_receiver'"
-        wait_for(lambda: env.ssh(first, receiving).strip() == "0", "the standby receives no more", 5)
-        env.ssh(old, "runuser -u postgres -- psql -XAtqc \"SELECT pg_logical_emit_message(true, 'test', 'acknowledged')\"")
+        receives_nothing(first)
+        query(old, "SELECT pg_logical_emit_message(true, 'test', 'acknowledged by the other')")
         story.power("off", old)
         return [old]
 
@@ -54,8 +65,7 @@ def promoted_with_less() -> None:
         said = env.ssh(first, "journalctl --no-pager -t sso-database --since -2min")
         caught_up.append("received from" in said)
         if not caught_up[-1]:  # the last look of the old primary came in between: the other was scored first by then
-            env.ssh(first, "rm -f /etc/postgresql/*/main/conf.d/sso-database-source.conf")
-            env.ssh(first, "runuser -u postgres -- psql -XAtqc 'SELECT pg_reload_conf()'")
+            receives_again(first)
 
     while not any(caught_up) and len(caught_up) < 4:
         story.fault("power-off, the first standby behind", break_it, mend, takes_down=True)
