@@ -10,6 +10,7 @@ test hosts share one clock). It judges nothing: story.py reads the lines.
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -64,10 +65,16 @@ class Probe:
         self._context = context
         self._known = known
         self._output = os.open(output, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._writing = threading.Lock()
+        self._unwritten = b""
 
     def _write(self, operation: str, asked: float, ok: bool, **more: object) -> None:
         line = {"op": operation, "asked": asked, "answered": time.time(), "ok": ok, **more}
-        os.write(self._output, json.dumps(line).encode() + b"\n")
+        with self._writing:
+            self._unwritten += json.dumps(line).encode() + b"\n"
+            # What a full disk does not take now is written when there is space again: a probe sees its fault to the end.
+            with contextlib.suppress(OSError):
+                self._unwritten = self._unwritten[os.write(self._output, self._unwritten) :]
 
     def _where(self) -> dict[str, str]:
         return {"application": self._application, "context": self._context}
