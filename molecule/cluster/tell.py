@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -47,6 +48,7 @@ def bad_input() -> None:
     promise("managed by the cluster" in by_hand, "a member that is activated by hand refuses, and says who manages mastership")
     refused("still manages the master", "-e", "sso_topology=standby_promotion")
     refused("not a member of the cluster", "-e", "sso_new_master=s1", playbook="holdfast.sso.promote_master")
+    refused("does not answer", "--check", "-e", json.dumps({"sso_fence_parameters": {"ip": "127.0.0.1", "ipport": 1, "username": "u", "password": "p"}}))
     promise(configuration() == before and story.server("s1")["epoch"] == epoch, "the refusals changed nothing")
 
 
@@ -94,6 +96,10 @@ def removed() -> None:
     env.ssh("c1", f"cat >{agent} && chmod 755 {agent}", stdin=(PROJECT / "ocf" / "sso-master").read_bytes())
     tested = env.ssh("c1", f"ocf-tester -n sso-master {agent} 2>&1; rm {agent}", check=False)
     promise("passed all tests" in tested, f"the agent passes ocf-tester: {tested.strip().splitlines()[-1]}")
+    other = '<primitive id="sso-master-address" class="ocf" provider="pacemaker" type="Dummy"/>'
+    env.ssh("c1", f"cibadmin --create --scope resources --xml-text '{other}'")
+    refused("existing resource of the same name: id sso-master-address", "--check", *CHANGED)
+    env.ssh("c1", f"cibadmin --delete --xml-text '{other}'")
     # With the settings as they are: without a master, no plain server is restarted for others.
     site = env.must("holdfast.sso.site", "--diff", *CHANGED)
     promise("sso-master-clone" in site.output and site.changed > 0, "site.yml brings it back, and shows the difference")
