@@ -123,7 +123,14 @@ class Environment:
         command = [self._bin("ansible-playbook"), *self._inventory_arguments(), name, *arguments]
         with log.open("w", encoding="utf-8") as out:
             return subprocess.Popen(
-                command, cwd=PROJECT, env=self._env(), stdout=out, stderr=subprocess.STDOUT, text=True, start_new_session=True
+                command,
+                cwd=PROJECT,
+                env=self._env(),
+                stdin=subprocess.DEVNULL,  # Ansible refuses one that somebody else, who has it too, made non-blocking
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
             )
 
     def playbook(self, name: str, *arguments: str) -> Run:
@@ -170,7 +177,7 @@ class Environment:
         ssh = ["ssh", "-F", "/dev/null", "-i", variables["ansible_ssh_private_key_file"], "-o", "ConnectTimeout=5"]
         ssh += shlex.split(variables["ansible_ssh_common_args"])
         done = subprocess.run(
-            [*ssh, f"{variables['ansible_user']}@{variables['ansible_host']}", command], input=stdin, capture_output=True, check=False
+            [*ssh, f"{variables['ansible_user']}@{variables['ansible_host']}", command], input=stdin or b"", capture_output=True, check=False
         )
         if check and done.returncode != 0:
             raise PromiseBroken(f"on {host}: {command}: {done.stderr.decode()}{done.stdout.decode()}")
