@@ -6,17 +6,17 @@ import time
 
 from failover import POSTMASTER, Failover
 from leaks import Watch
-from story import PROJECT, Environment, PromiseBroken, promise, say, wait_for
+from story import APPLICATION, PROJECT, Environment, PromiseBroken, promise, say, wait_for
 
 MEMBERS = ["c1", "c2"]
 UNITS = "corosync corosync-qdevice pacemaker"
-AWAY = 15.0  # seconds that a member alone is watched for not being promoted
+AWAY = 10.0  # seconds that a member alone is watched for not being promoted
 
 
 class Pair(Failover):
     """It is settled when each may be lost."""
 
-    mark: dict[str, int]
+    written: list[str]  # what was acknowledged while something was lost; each is looked for when everything is there again
 
     def _unsettled(self) -> str:
         return super()._unsettled() or next((f"{host} is {word}" for host in MEMBERS if (word := self.word(host)) != "yes"), "")
@@ -35,17 +35,18 @@ class Pair(Failover):
         wait_for(lambda: self.env.ssh(host, "echo up", check=False) != "", f"{host} is on again", 90)
         self.env.ssh(host, f"systemctl enable --quiet --now {UNITS}")
 
-    def encrypts(self) -> float:
-        """Seconds until s1 encrypts."""
-        began = time.time()
+    def write(self) -> float:
+        """Seconds from the last fault until something new that s1 writes to the database is acknowledged."""
+        name = f"written-{len(self.written)}"
+        path = f"/v1/applications/{APPLICATION}/config/{name}"
+        wait_for(lambda: self.env.ask("s1", "PUT", path, {"properties": {"password": name}}, user="probe")[0] == 200, "s1 writes", 60)
+        self.written.append(name)
+        return round(time.time() - self.struck, 1)
 
-        def encrypted() -> bool:
-            lines = self.probes.lines("s1", began, self.mark)
-            return any(line["ok"] for line in lines if line["op"] == "encrypt")
-
-        self.mark = self.probes.mark()
-        wait_for(encrypted, "s1 encrypts", 60)
-        return time.time() - began
+    def look_for_written(self) -> None:
+        paths = {name: f"/v1/applications/{APPLICATION}/config/{name}" for name in self.written}
+        missing = [name for name, path in paths.items() if self.env.ask("s1", "GET", path, user="probe")[0] != 200]
+        promise(self.written and not missing, f"all {len(self.written)} that were written meanwhile are there {missing}")
 
     def is_primary(self, host: str) -> bool:
         query = "runuser -u postgres -- psql -XAtc 'SELECT pg_is_in_recovery()'"
@@ -58,26 +59,27 @@ class Pair(Failover):
 
         def break_it(old: str, other: str) -> list[str]:
             self.lose(other)
-            wait_for(lambda: self.word(old) == "alone", f"{old} goes on alone", 30)
-            promise(self.encrypts() < 5, f"{old} acknowledges by itself {time.time() - self.struck:.1f} s after {other} was lost")
+            seconds = self.write()
+            promise(self.word(old) == "alone" and seconds < 15, f"{old} acknowledges by itself {seconds} s after {other} was lost")
             self.env.ssh(old, f"kill -9 {POSTMASTER}")
             began = time.time()
             wait_for(lambda: not self.is_primary(old), "PostgreSQL is gone", 10)
             wait_for(lambda: self.is_primary(old), "it is the primary again", 60)
-            self.encrypts()
             promise(self.word(old) == "alone", f"killed, it came back alone after {time.time() - began:.1f} s")
+            self.write()
             self.rejoin(other)
             return [other]
 
         self.fault("standby lost, then PostgreSQL killed", break_it, takes_down=False)
+        self.look_for_written()
 
     def both_lost_in_turn(self) -> None:
         """The standby is lost, and what is written then is on the primary alone when that is lost: the standby must not act as primary."""
 
         def break_it(old: str, other: str) -> list[str]:
             self.lose(other)
-            wait_for(lambda: self.word(old) == "alone", f"{old} goes on alone", 30)
-            self.encrypts()
+            for _ in range(3):
+                self.write()
             self.lose(old)
             self.rejoin(other)
             wait_for(lambda: "this member was away" in self.env.ssh(other, "crm_mon --one-shot", check=False), "crm_mon says why", 90)
@@ -91,6 +93,7 @@ class Pair(Failover):
             return [old, other]
 
         self.fault("standby lost, then the primary", break_it, takes_down=True)
+        self.look_for_written()
 
 
 def promise_quietly(kept: bool, text: str) -> None:
@@ -100,6 +103,7 @@ def promise_quietly(kept: bool, text: str) -> None:
 
 env = Environment("mol-database_pair", PROJECT / "inventories" / "cluster" / "groups.yml")
 story = Pair(env, MEMBERS, [*MEMBERS, "s1"], with_database=True)
+story.written = []
 
 with Watch(env) as watch:
     second = env.must("holdfast.sso.site")
