@@ -123,3 +123,16 @@ def test_a_primary_that_falls_silent_is_not_taken_for_one_without_a_history(afte
 def test_no_answer_is_no_primary() -> None:
     assert Answers([]).member.primary() is None
     assert Answers(["t", "the cluster", "", "", "000000020000000000000002"]).member.primary() is None
+
+
+@pytest.mark.parametrize(("primary", "is_alone"), [(PRIMARY, False), (None, True)])
+def test_a_member_that_went_on_alone_has_done_so_until_it_sees_another_primary(tmp_path: Path, primary: Any, is_alone: bool) -> None:
+    settings = {"name": "d1", "members": {"d1": "192.0.2.2", "d2": "192.0.2.1"}, "port": 5432, "login": "", "binaries": "/nowhere"}
+    member = tool.Member({**settings, "configuration": str(tmp_path), "data": str(tmp_path / "data")})
+    for directory in ("conf.d", "data/global", "data/pg_wal"):
+        (tmp_path / directory).mkdir(parents=True)
+    (tmp_path / "data/global/pg_control").touch()
+    member.alone.touch()
+    member.runs, member.copy, member.primary = lambda: False, lambda: COPY, lambda: primary
+    assert tool.rejoin(member, may_clone=False) == 0
+    assert member.alone.exists() is is_alone
