@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from ssod.errors import ApplicationInUse, ApplicationNotFound, ConfigNotFound, Refused, VersionConflict
 from ssod.storage import schema as t
-from ssod.storage.records import Application, ConfigEntry, ConfigRecord, Field
+from ssod.storage.records import Application, ApplicationType, ConfigEntry, ConfigRecord, Field, Flags
 from ssod.storage.repository import Database, aware, read_environment
 
 
@@ -30,6 +30,8 @@ def _application(row: Any) -> Application:
         tuple(row.users),
         tuple(msgspec.convert(row.fields, tuple[Field, ...])),
         row.version,
+        ApplicationType(row.type),
+        msgspec.convert(row.flags, Flags),
     )
 
 
@@ -75,6 +77,7 @@ class ApplicationRepository:
                 "administrators": list(wanted.administrators),
                 "users": list(wanted.users),
                 "fields": msgspec.to_builtins(wanted.fields),
+                "flags": msgspec.to_builtins(wanted.flags),
                 "version": found + 1,
             }
             if row is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
@@ -74,8 +75,30 @@ class Look(NamedTuple):
 
 
 class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A field of an application; their order is that of the list. `label` is what people read."""
+
     name: str
     masked: bool = False
+    label: str = ""
+
+
+class ApplicationType(StrEnum):
+    """What an application keeps: credentials of one user each, of groups, of hosts, or configurations."""
+
+    INDIVIDUAL = "individual"
+    GROUP = "group"
+    HOST_GROUP = "host_group"
+    CONFIG_STORE = "config_store"
+
+
+class Flags(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`ticket_timeout` in seconds. `tickets_validated`: a ticket is redeemed only together with the name of its sender."""
+
+    tickets_allowed: bool = False
+    tickets_validated: bool = True
+    tickets_single_use: bool = False
+    ticket_timeout: int = 120
+    credential_cache: bool = True
 
 
 class Application(NamedTuple):
@@ -87,6 +110,8 @@ class Application(NamedTuple):
     users: tuple[str, ...]
     fields: tuple[Field, ...]
     version: int
+    type: ApplicationType = ApplicationType.CONFIG_STORE
+    flags: Flags = Flags()
 
 
 class ConfigEntry(NamedTuple):
