@@ -50,6 +50,7 @@ class SealingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AccessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sso_administrators: list[str]
     sso_affiliate_administrators: list[str] = []
+    sso_auditors: list[str] = []
 
 
 class AuditConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,7 +68,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def grants(self) -> Grants:
-        return Grants(frozenset(self.access.sso_administrators), frozenset(self.access.sso_affiliate_administrators))
+        access = self.access
+        return Grants(
+            frozenset(access.sso_administrators), frozenset(access.sso_affiliate_administrators), frozenset(access.sso_auditors)
+        )
 
 
 def _problems(config: Config) -> list[str]:
@@ -86,7 +90,7 @@ def _problems(config: Config) -> list[str]:
         problems.append("database.url: it holds a password; put that into a file and name it in database.password_file")
     if not config.access.sso_administrators:
         problems.append("access.sso_administrators: it is empty; nobody could administer this server")
-    for field in ("sso_administrators", "sso_affiliate_administrators"):
+    for field in ("sso_administrators", "sso_affiliate_administrators", "sso_auditors"):
         for principal in getattr(config.access, field):
             try:
                 check_principal(principal)
