@@ -31,6 +31,7 @@ from ssod.storage.engine import connect
 from ssod.storage.migrations import migrate
 from ssod.storage.records import Application, BackupRecord, ServerRecord
 from ssod.storage.repository import Database, EnvironmentRepository, ServerRepository
+from ssod.storage.standing import StandingRepository
 
 ADMIN = Call(Caller("user:admin", frozenset({"group:admins"})), "t-1")
 NOBODY = Call(Caller("user:nobody", frozenset()), "t-2")
@@ -171,7 +172,8 @@ class Host:
             self.warnings.append,
         )
         self.applications = ApplicationRepository(self.database)
-        self.authority = Authority(self.applications, self._offload, Grants(frozenset({"group:admins"}), frozenset()))
+        self.standing = StandingRepository(self.database)
+        self.authority = Authority(self.standing, self._offload, Grants(frozenset({"group:admins"})))
         random = counting(len(world.network.hosts) * 1000)
         self.encryption = Encryption(
             self.node, self.authority, self.membership, self.audit, random, lambda _operation, _count: None

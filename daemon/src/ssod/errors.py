@@ -9,13 +9,16 @@ SsodError
 │   ├── ActivationRefused           carries every failed condition
 │   ├── RestoreRefused              carries every failed condition
 │   ├── ApplicationInUse
+│   ├── DataLoss                    carries everything that would be lost
+│   ├── WouldLockOut
 │   └── ServerIsMaster
 ├── Rejected                   422  the input is well-formed and wrong
 │   ├── CiphertextRejected, UnknownKeyId
 │   ├── WrongPassphrase, BackupDamaged, BackupOfAnotherEnvironment, BackupTooOld
+│   ├── ApplicationIncomplete       carries every missing condition
 │   └── InvalidValue
 ├── Malformed                  400  (413, 415, 405: its children)
-├── Forbidden                  403  UnknownCaller, NotEnrolled, ApplicationDisabled
+├── Forbidden                  403  UnknownCaller, NotEnrolled, SsoDisabled, ApplicationDisabled
 ├── Absent                     404  the only answer that means absent
 ├── Unavailable                503  true now, will pass
 │   ├── MasterLost, NoKeyring, NotBackedUp
@@ -83,7 +86,15 @@ class RestoreRefused(Refused):
 
 
 class ApplicationInUse(Refused):
-    problem, title = "application-in-use", "the application still has configuration"
+    problem, title = "application-in-use", "the application still has data"
+
+
+class DataLoss(Refused):
+    problem, title = "data-loss", "stored data would be lost"
+
+
+class WouldLockOut(Refused):
+    problem, title = "would-lock-out", "the caller would lose the role that this takes"
 
 
 class ServerIsMaster(Refused):
@@ -118,6 +129,10 @@ class BackupTooOld(Rejected):
     problem, title = "backup-too-old", "the backup lacks a key that the database needs"
 
 
+class ApplicationIncomplete(Rejected):
+    problem, title = "application-incomplete", "the application cannot be enabled yet"
+
+
 class InvalidValue(Rejected):
     problem, title = "invalid-value", "a value is not allowed"
 
@@ -150,6 +165,10 @@ class NotEnrolled(Forbidden):
     problem, title = "not-enrolled", "the certificate is not that of an enrolled server"
 
 
+class SsoDisabled(Forbidden):
+    problem, title = "sso-disabled", "SSO is disabled in the whole environment"
+
+
 class ApplicationDisabled(Forbidden):
     problem, title = "application-disabled", "the application is disabled"
 
@@ -168,6 +187,10 @@ class ApplicationNotFound(Absent):
 
 class ConfigNotFound(Absent):
     problem, title = "config-not-found", "no such configuration"
+
+
+class RoleNotFound(Absent):
+    problem, title = "role-not-found", "no such role"
 
 
 class ServerNotFound(Absent):

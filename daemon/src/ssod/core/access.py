@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -81,6 +81,17 @@ class Grants:
     sso_administrators: frozenset[str] = frozenset()
     sso_affiliate_administrators: frozenset[str] = frozenset()
     sso_auditors: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, members: Mapping[str, Iterable[str]]) -> Grants:
+        """From the principals of each role by the role's name; a name that is not known grants nothing."""
+        return cls(*(frozenset(members.get(name, ())) for name in ENVIRONMENT_ROLES))
+
+    def members(self) -> dict[str, frozenset[str]]:
+        """The opposite of `of`."""
+        return dict(
+            zip(ENVIRONMENT_ROLES, (self.sso_administrators, self.sso_affiliate_administrators, self.sso_auditors), strict=True)
+        )
 
     def __or__(self, other: Grants) -> Grants:
         return Grants(

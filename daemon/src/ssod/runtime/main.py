@@ -36,17 +36,20 @@ from ssod.service.mastership import MastershipService
 from ssod.service.membership import Membership
 from ssod.service.node import Node
 from ssod.service.offload import Offload, database_silent, disk_silent
+from ssod.service.roles import Roles
 from ssod.service.secret import Secret
+from ssod.service.sso import Sso
 from ssod.storage.applications import ApplicationRepository
 from ssod.storage.engine import connect
 from ssod.storage.repository import Database, EnvironmentRepository, ServerRepository
 from ssod.storage.schema import REVISION
+from ssod.storage.standing import StandingRepository
 from ssod.transport import tls
 from ssod.transport.app import App
 from ssod.transport.callers import Callers
 from ssod.transport.faces import Faces
 from ssod.transport.peers import HttpPeers
-from ssod.transport.routes import DataRoutes, MasterRoutes, SecretRoutes, StatusRoutes
+from ssod.transport.routes import DataRoutes, MasterRoutes, RoleRoutes, SecretRoutes, StatusRoutes
 
 STOP_GRACE = 10.0
 # How long a start waits for its first look at database and master before it says that it is ready (seconds).
@@ -86,8 +89,8 @@ class Daemon:
         self._membership = Membership(
             self._node, environment, servers, self._peers, sealed, self._looks, self._disk, journal.warning
         )
-        repository = ApplicationRepository(self._database)
-        self._authority = Authority(repository, self._offload, config.grants)
+        repository, standing = ApplicationRepository(self._database), StandingRepository(self._database)
+        self._authority = Authority(standing, self._offload, config.grants)
         self._expires = tls.expires_at(config.tls)
         metrics = Metrics(self._node, self._expires_timestamp)
         chance = os.urandom
@@ -95,6 +98,8 @@ class Daemon:
         applications = Applications(repository, self._authority, self._audit, self._offload)
         configurations = Configurations(self._node, repository, self._authority, encryption, self._audit, self._offload, chance)
         secret = Secret(self._node, self._membership, environment, self._authority, self._audit, self._offload, chance)
+        roles = Roles(standing, self._authority, self._audit, self._offload)
+        sso = Sso(standing, self._authority, self._audit, self._offload, clock)
         fitness = Fitness(
             self._node, self._membership, self._audit, self._disk, self._certificate_problem, lambda: self._database.read_only
         )
@@ -113,6 +118,7 @@ class Daemon:
                 metrics.render,
             ).routes(),
             *DataRoutes(self._authority, encryption, applications, configurations, self._node).routes(),
+            *RoleRoutes(roles, sso).routes(),
             *SecretRoutes(self._node, secret).routes(),
             *MasterRoutes(self._node, self._membership, mastership, servers, self._authority, self._audit, self._offload).routes(),
         ]
@@ -243,7 +249,7 @@ class Daemon:
             if fixed:
                 journal.warning("these parts of the configuration need a restart", parts=fixed)
             self._config, self._expires = config, expires
-            self._authority.grants = config.grants
+            self._authority.configure(config.grants)
             self._node.encrypt_while_detached = config.master.encrypt_while_detached == "allow"
             self._node.mandate = mandate_of(config.master)
             await self._peers.renew()

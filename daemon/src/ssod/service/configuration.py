@@ -104,6 +104,7 @@ class Configurations:
         self._authority.within(call.caller, act, application)
         if reveal:
             self._authority.enabled(application)
+        self._authority.sso_enabled()
         record, cached_at = await self._read(application.name, name)
         keyring = self._node.for_decryption()
         # A stored field that is not declared any more is shown to nobody who does not ask for it, whatever it was.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
 from ssod.errors import ApplicationInUse, ApplicationNotFound, ConfigNotFound, Refused, VersionConflict
 from ssod.storage import schema as t
-from ssod.storage.records import Application, ApplicationType, ConfigEntry, ConfigRecord, Field, Flags
+from ssod.storage.records import Application, ApplicationType, ConfigEntry, ConfigRecord, Field, Flags, Stored, Uses
 from ssod.storage.repository import Database, aware, read_environment
 
 
@@ -35,6 +36,59 @@ def _application(row: Any) -> Application:
     )
 
 
+def read_applications(connection: Connection) -> list[Application]:
+    return [_application(row) for row in connection.execute(select(t.application).order_by(t.application.c.name))]
+
+
+def removed_fields(before: Application, wanted: Application) -> list[str]:
+    return sorted({field.name for field in before.fields} - {field.name for field in wanted.fields})
+
+
+def refuse_while_in_use(name: str, uses: Uses) -> None:
+    """Raises ApplicationInUse. A unit's credential alone is no data: it says where a value would be."""
+    if uses.configs or uses.mappings:
+        raise ApplicationInUse(
+            f"application {name} has {uses.configs} configurations and {uses.mappings} mappings",
+            next_step="delete those first, or say with_data",
+        )
+
+
+def _stored(connection: Connection, name: str, fields: Iterable[str]) -> Stored:
+    def count(table: Table, field: str | None = None) -> int:
+        statement = select(func.count()).select_from(table).where(table.c.application == name)
+        if field is not None:
+            statement = statement.where(table.c.field == field)
+        return connection.execute(statement).scalar_one()
+
+    return Stored(
+        Uses(count(t.config), count(t.mapping), count(t.unit_credential)),
+        {
+            field: Uses(count(t.config_value, field), count(t.mapping_value, field), count(t.unit_credential, field))
+            for field in fields
+        },
+    )
+
+
+def _delete_data(connection: Connection, name: str) -> None:
+    for table in (t.config_value, t.config, t.mapping_value, t.mapping, t.unit_credential):
+        connection.execute(delete(table).where(table.c.application == name))
+
+
+def _delete_fields(connection: Connection, name: str, fields: list[str]) -> None:
+    """A row that loses a value has a new version: whoever keeps a copy of it has to hear of that."""
+    for table, values, key in ((t.config, t.config_value, "name"), (t.mapping, t.mapping_value, "principal")):
+        losing = (values.c.application == name) & values.c.field.in_(fields)
+        connection.execute(
+            update(table)
+            .where(table.c.application == name, table.c[key].in_(select(values.c[key]).where(losing)))
+            .values(version=table.c.version + 1)
+        )
+        connection.execute(delete(values).where(losing))
+    connection.execute(
+        delete(t.unit_credential).where(t.unit_credential.c.application == name, t.unit_credential.c.field.in_(fields))
+    )
+
+
 def _check_version(what: str, found: int, expected: int | None) -> None:
     if expected is not None and found != expected:
         raise VersionConflict(
@@ -49,7 +103,7 @@ class ApplicationRepository:
 
     def all(self) -> list[Application]:
         with self._database.reads() as connection:
-            return [_application(row) for row in connection.execute(select(t.application).order_by(t.application.c.name))]
+            return read_applications(connection)
 
     def find(self, name: str) -> Application:
         """Raises ApplicationNotFound."""
@@ -63,16 +117,29 @@ class ApplicationRepository:
             raise ApplicationNotFound(f"there is no application {name!r}")
         return _application(row)
 
-    def put(self, wanted: Application, if_version: int | None) -> Application:
-        """Creates or replaces; `wanted.version` is ignored. An equal one is left as it is. Raises VersionConflict."""
+    def stored(self, name: str, fields: Iterable[str] = ()) -> Stored:
+        """What there is of an application's data, and of the values of these fields."""
+        with self._database.reads() as connection:
+            return _stored(connection, name, fields)
+
+    def put(self, wanted: Application, if_version: int | None, expected: Stored | None = None) -> Application:
+        """Creates or replaces; `wanted.version` is ignored. An equal one is left as it is.
+
+        What the new application cannot have is deleted with the change: values of fields that are gone, everything when it is of
+        another type. `expected` is that data as it was found: what has come since is not lost unseen. Raises VersionConflict.
+        """
         with self._database.transaction() as connection:
+            read_environment(connection, lock=True)  # as put_config does: no value comes between the look and the end
             row = connection.execute(
                 select(t.application).where(t.application.c.name == wanted.name).with_for_update()
             ).one_or_none()
             found = 0 if row is None else row.version
             _check_version(f"application {wanted.name}", found, if_version)
-            if row is not None and _application(row)._replace(version=0) == wanted._replace(version=0):
-                return _application(row)
+            before = None if row is None else _application(row)
+            if before is not None and before._replace(version=0) == wanted._replace(version=0):
+                return before
+            if before is not None:
+                self._make_room(connection, before, wanted, expected)
             values = wanted._asdict() | {
                 "administrators": list(wanted.administrators),
                 "users": list(wanted.users),
@@ -86,20 +153,29 @@ class ApplicationRepository:
                 connection.execute(update(t.application).where(t.application.c.name == wanted.name).values(values))
             return wanted._replace(version=found + 1)
 
-    def delete(self, name: str, *, with_config: bool) -> None:
-        """Raises ApplicationNotFound; ApplicationInUse while there is configuration and `with_config` is not said."""
+    @staticmethod
+    def _make_room(connection: Connection, before: Application, wanted: Application, expected: Stored | None) -> None:
+        gone = removed_fields(before, wanted)
+        if before.type == wanted.type and not gone:
+            return
+        if expected is not None and _stored(connection, wanted.name, gone) != expected:
+            raise VersionConflict(
+                f"the data of application {wanted.name} was changed meanwhile",
+                next_step="look at the plan again and repeat the change",
+            )
+        if before.type != wanted.type:
+            _delete_data(connection, wanted.name)
+        elif gone:
+            _delete_fields(connection, wanted.name, gone)
+
+    def delete(self, name: str, *, with_data: bool) -> None:
+        """Raises ApplicationNotFound; ApplicationInUse while there is data and `with_data` is not said."""
         with self._database.transaction() as connection:
             read_environment(connection, lock=True)  # as put_config does: no configuration comes between the count and the end
             self._find(connection, name)
-            count = connection.execute(
-                select(func.count()).select_from(t.config).where(t.config.c.application == name)
-            ).scalar_one()
-            if count and not with_config:
-                raise ApplicationInUse(
-                    f"application {name} has {count} configurations", next_step="delete those first, or say with_config"
-                )
-            for table in (t.config_value, t.config):
-                connection.execute(delete(table).where(table.c.application == name))
+            if not with_data:
+                refuse_while_in_use(name, _stored(connection, name, ()).all)
+            _delete_data(connection, name)
             connection.execute(delete(t.application).where(t.application.c.name == name))
 
     def configs(self, application: str) -> list[ConfigEntry]:

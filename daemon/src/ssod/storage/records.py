@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -79,7 +79,7 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     masked: bool = False
-    label: str = ""
+    label: Annotated[str, msgspec.Meta(max_length=256)] = ""
 
 
 class ApplicationType(StrEnum):
@@ -112,6 +112,32 @@ class Application(NamedTuple):
     version: int
     type: ApplicationType = ApplicationType.CONFIG_STORE
     flags: Flags = Flags()
+
+
+class Uses(NamedTuple):
+    """How many rows of each kind are stored."""
+
+    configs: int
+    mappings: int
+    unit_credentials: int
+
+
+class Stored(NamedTuple):
+    """What is stored for an application, and how much of that holds each of the fields that were asked for."""
+
+    all: Uses
+    by_field: dict[str, Uses]
+
+
+class Standing(NamedTuple):
+    """What decides over every request. `members` has the principals of an environment-wide role by its name.
+
+    `disabled_at` is since when SSO is disabled; None while it is enabled.
+    """
+
+    applications: tuple[Application, ...]
+    members: dict[str, frozenset[str]]
+    disabled_at: datetime | None
 
 
 class ConfigEntry(NamedTuple):

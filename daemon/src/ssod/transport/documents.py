@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
-from ssod.storage.records import Field
+from ssod.storage.records import ApplicationType, Field
 
 Context = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -66,14 +66,37 @@ class Plaintexts(msgspec.Struct):
     plaintexts: list[bytes]
 
 
+class FlagsBody(Strict):
+    """A flag that is not named stays as it is. `ticket_timeout` is in seconds, up to a year."""
+
+    tickets_allowed: bool | None = None
+    tickets_validated: bool | None = None
+    tickets_single_use: bool | None = None
+    ticket_timeout: Annotated[int, msgspec.Meta(ge=1, le=31_536_000)] | None = None
+    credential_cache: bool | None = None
+
+
 class ApplicationBody(Strict):
+    """`enabled`, `type` and `flags` that are not named stay as they are."""
+
     description: Short = ""
     contact: Short = ""
-    enabled: bool = True
+    enabled: bool | None = None
     administrators: list[Name] = []
     users: list[Name] = []
     fields: Annotated[list[Field], msgspec.Meta(max_length=256)] = []
+    type: ApplicationType | None = None
+    flags: FlagsBody = FlagsBody()
+    data_loss: Literal["refuse", "accept"] = "refuse"
     if_version: int | None = None
+
+
+class RoleBody(Strict):
+    members: Annotated[list[Name], msgspec.Meta(max_length=1000)]
+
+
+class SsoBody(Strict):
+    enabled: bool
 
 
 class ConfigBody(Strict):

@@ -2,7 +2,8 @@
 
 from ssod.transport.routes.data import DataRoutes
 from ssod.transport.routes.master import MasterRoutes
+from ssod.transport.routes.roles import RoleRoutes
 from ssod.transport.routes.secret import SecretRoutes
 from ssod.transport.routes.status import StatusRoutes
 
-__all__ = ["DataRoutes", "MasterRoutes", "SecretRoutes", "StatusRoutes"]
+__all__ = ["DataRoutes", "MasterRoutes", "RoleRoutes", "SecretRoutes", "StatusRoutes"]

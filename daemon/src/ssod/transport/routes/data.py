@@ -6,13 +6,15 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from ssod.errors import MasterLost
+from ssod.service.application_plan import Wanted
 from ssod.service.applications import Applications
 from ssod.service.authority import Authority
 from ssod.service.configuration import Configuration, Configurations
 from ssod.service.encryption import Encryption
 from ssod.service.node import Node
-from ssod.storage.records import Application
 from ssod.transport import documents as d
 from ssod.transport.app import Handler, Request, Response, Route, answer, body_as
 from ssod.transport.routes.shapes import application_document, time_text
@@ -106,14 +108,31 @@ class DataRoutes:
 
     async def put_application(self, request: Request) -> Response:
         b = self._application_body(request.body)
-        wanted = Application(
-            request.path[0], b.description, b.contact, b.enabled, tuple(b.administrators), tuple(b.users), tuple(b.fields), 0
+        flags = {name: value for name, value in msgspec.structs.asdict(b.flags).items() if value is not None}
+        application, plan = await self._applications.put(
+            request.call,
+            Wanted(
+                request.path[0],
+                b.description,
+                b.contact,
+                tuple(b.administrators),
+                tuple(b.users),
+                tuple(b.fields),
+                b.enabled,
+                b.type,
+                flags,
+            ),
+            b.if_version,
+            accept_loss=b.data_loss == "accept",
+            dry_run=request.flag("dry_run"),
         )
-        return answer(application_document(await self._applications.put(request.call, wanted, b.if_version)))
+        return answer(application_document(application) | {"plan": plan._asdict()})
 
     async def delete_application(self, request: Request) -> Response:
-        await self._applications.delete(request.call, request.path[0], with_config=request.flag("with_config"))
-        return answer({})
+        destroys = await self._applications.delete(
+            request.call, request.path[0], with_data=request.flag("with_data"), dry_run=request.flag("dry_run")
+        )
+        return answer({"destroys": destroys})
 
     async def list_configs(self, request: Request) -> Response:
         entries = await self._configurations.names(request.call, request.path[0])
