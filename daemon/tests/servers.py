@@ -22,6 +22,9 @@ from pki import Authority
 from postgres import free_port
 from waiting import wait_for
 
+# The group that the tests run as: what they ask at the socket, they ask as its member.
+OWN_GROUP = f"group:{grp.getgrgid(os.getgid()).gr_name}"
+
 # Opens the backups that `make_ready` makes: for a key and not for a passphrase, whose derivation takes seconds by design.
 IDENTITY = pyrage.x25519.Identity.generate()
 
@@ -86,7 +89,7 @@ class Server:
         self.ca = authority.write(self.root / "ca.pem")
         self.files = authority.issue(self.root, name)
         self.sealed = self.root / "keyring.sealed"
-        everybody = [f"group:{grp.getgrgid(os.getgid()).gr_name}", *administrators]
+        everybody = [OWN_GROUP, *administrators]
         self.config = self.root / "ssod.toml"
         self.config.write_text(
             f"""
@@ -253,7 +256,7 @@ class Fleet:
         for server in self.servers:
             server.wait_until_it_answers()
         self.backup = make_ready(self.servers[0])
-        self.servers[0].ok("PUT", "/v1/applications/app", {"fields": FIELDS})
+        self.servers[0].ok("PUT", "/v1/applications/app", {"enabled": True, "users": [OWN_GROUP], "fields": FIELDS})
         for server in self.servers[1:]:
             server.enrol()
             wait_for(lambda server=server: server.status()["can_encrypt"], f"{server.name} can encrypt")

@@ -72,9 +72,9 @@ def test_a_file_that_is_absent_is_usage(ssoctl: Ssoctl, tmp_path: Path) -> None:
 def test_delete_needs_yes_and_can_take_the_configuration_along(fake: FakeSsod, ssoctl: Ssoctl) -> None:
     fake.answers |= {
         "DELETE /v1/applications/billing": problem(409, "application-in-use"),
-        "DELETE /v1/applications/billing?with_config=true": {},
+        "DELETE /v1/applications/billing?with_data=true": {},
     }
     assert ssoctl("application", "delete", "billing").code == 2
     assert ssoctl("application", "delete", "billing", "--yes").code == 1
-    assert ssoctl("application", "delete", "billing", "--with-config", "--yes").code == 0
-    assert ssoctl("application", "delete", "billing", "--with-config", "--yes", "--json").out == "{}\n"
+    assert ssoctl("application", "delete", "billing", "--with-data", "--yes").code == 0
+    assert ssoctl("application", "delete", "billing", "--with-data", "--yes", "--json").out == "{}\n"

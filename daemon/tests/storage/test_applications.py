@@ -77,7 +77,7 @@ def test_applications_are_listed_by_name(repository: ApplicationRepository) -> N
 
 def test_what_is_not_there_is_absent_by_name(repository: ApplicationRepository) -> None:
     """Applications and configurations, read or deleted."""
-    for absent in (repository.find, partial(repository.delete, with_config=True)):
+    for absent in (repository.find, partial(repository.delete, with_data=True)):
         with pytest.raises(ApplicationNotFound, match="nothing"):
             absent("nothing")
     for missing in (repository.config, repository.delete_config):
@@ -173,9 +173,9 @@ def test_an_application_with_configuration_is_deleted_only_when_that_is_said(rep
     repository.put(SFTP._replace(name="other"), 0)
     for application in ("sftp", "other"):
         repository.put_config(config(host=b"h")._replace(application=application), KEY, 0)
-    with pytest.raises(ApplicationInUse, match="1 configuration"):
-        repository.delete("sftp", with_config=False)
-    repository.delete("sftp", with_config=True)
+    with pytest.raises(ApplicationInUse, match="1 configurations and 0 mappings"):
+        repository.delete("sftp", with_data=False)
+    repository.delete("sftp", with_data=True)
     assert [application.name for application in repository.all()] == ["other"]
     assert repository.config("other", "in").envelopes == {"host": b"h"}
     repository.put(SFTP, 0)

@@ -25,7 +25,7 @@ def edge_fleet(tmp_path_factory: pytest.TempPathFactory, authority: Authority, p
     try:
         fleet.make_ready()
         m1 = fleet["m1"]
-        m1.ok("PUT", "/v1/applications/app", {"fields": [{"name": "host"}], "users": ["certificate:job"]})
+        m1.ok("PUT", "/v1/applications/app", {"enabled": True, "fields": [{"name": "host"}], "users": ["certificate:job"]})
         m1.ok("PUT", "/v1/applications/app/config/in", {"properties": {"host": "h"}})
         yield fleet
     finally:

@@ -33,7 +33,7 @@ GUARDED = [
     ("DELETE", "/v1/applications/app/config/in", None),
     ("GET", "/v1/applications/app", None),
     ("PUT", "/v1/applications/app", {}),
-    ("DELETE", "/v1/applications/app?with_config=true", None),
+    ("DELETE", "/v1/applications/app?with_data=true", None),
     ("GET", "/v1/secret", None),
     ("POST", "/v1/secret/generate", {}),
     ("POST", "/v1/secret/backup", {"passphrase": "long enough to be one"}),

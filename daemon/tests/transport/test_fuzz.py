@@ -36,7 +36,11 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("POST", "/v1/decrypt-batch", {"application": "app", "context": "c", "ciphertexts": ["hf1.AUPT743p4gdpJf2N"]}),
     ("GET", "/v1/applications", None),
     ("GET", "/v1/applications/app", None),
-    ("PUT", "/v1/applications/other", {"description": "", "contact": "", "enabled": True, "users": [], "fields": [{"name": "a"}]}),
+    (
+        "PUT",
+        "/v1/applications/other",
+        {"description": "", "contact": "", "enabled": True, "users": ["user:u"], "fields": [{"name": "a"}]},
+    ),
     ("DELETE", "/v1/applications/other", None),
     ("GET", "/v1/applications/app/config", None),
     ("GET", "/v1/applications/app/config/in?reveal=true", None),

@@ -174,6 +174,7 @@ class Deactivated(Document, frozen=True):
 class Field(Document, frozen=True):
     name: str
     masked: bool = False
+    label: str = ""
 
 
 class Application(Document, frozen=True):
@@ -185,6 +186,49 @@ class Application(Document, frozen=True):
     version: int
     description: str = ""
     contact: str = ""
+    type: str = "config_store"
+    flags: dict[str, bool | int] = {}
+
+
+class Plan(Document, frozen=True):
+    """Sentences: what a change of an application does, and which stored data it destroys."""
+
+    changes: list[str]
+    destroys: list[str]
+
+
+class ApplicationWritten(Application, frozen=True, kw_only=True):
+    plan: Plan
+
+
+class ApplicationDeleted(Document, frozen=True):
+    destroys: list[str] = []
+
+
+class Role(Document, frozen=True):
+    """`members` count on every server; `configured` are those of the file of the server that answers."""
+
+    role: str
+    members: list[str]
+    configured: list[str]
+
+
+class Roles(Document, frozen=True):
+    roles: list[Role]
+
+
+class MemberChanges(Document, frozen=True):
+    added: list[str]
+    removed: list[str]
+
+
+class RoleWritten(Role, frozen=True):
+    changes: MemberChanges
+
+
+class Sso(Document, frozen=True):
+    enabled: bool
+    disabled_at: str | None = None
 
 
 class Applications(Document, frozen=True):

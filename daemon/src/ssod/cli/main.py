@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ssod.cli import applications, cipher, config, database, master, sealing, secret, servers
+from ssod.cli import applications, cipher, config, database, master, roles, sealing, secret, servers, sso
 from ssod.cli.check import check
 from ssod.cli.errors import CliError
 from ssod.cli.exit_codes import MEANINGS, ExitCode
@@ -45,6 +45,8 @@ app.command()(status)
 app.add_typer(secret.app, name="secret")
 app.add_typer(master.app, name="master")
 app.add_typer(servers.app, name="servers")
+app.add_typer(roles.app, name="role")
+app.add_typer(sso.app, name="sso")
 app.add_typer(applications.app, name="application")
 app.add_typer(config.app, name="config")
 app.command()(cipher.encrypt)

@@ -14,6 +14,7 @@ from ssod.cli.documents import (
     Key,
     Master,
     Notified,
+    Role,
     Secret,
     Server,
     Status,
@@ -211,10 +212,11 @@ def keys_table(keys: Iterable[Key], held: Iterable[str]) -> Table:
 
 def applications_table(applications: Iterable[Application]) -> Table:
     return table(
-        ["application", "enabled", "fields", "version", "description"],
+        ["application", "type", "enabled", "fields", "version", "description"],
         [
             [
                 application.name,
+                application.type,
                 yes_no(application.enabled),
                 _field_names(application),
                 number(application.version),
@@ -231,12 +233,25 @@ def application_facts(application: Application) -> Table:
             ("application", application.name),
             ("description", application.description),
             ("contact", application.contact),
+            ("type", application.type),
             ("enabled", yes_no(application.enabled)),
             ("administrators", ", ".join(application.administrators)),
             ("users", ", ".join(application.users)),
             ("fields", _field_names(application)),
+            ("flags", ", ".join(f"{name} {_flag(value)}" for name, value in application.flags.items())),
             ("version", number(application.version)),
         ]
+    )
+
+
+def _flag(value: bool | int) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def roles_table(roles: Iterable[Role]) -> Table:
+    return table(
+        ["role", "members", "by the file of this server"],
+        [[role.role, ", ".join(role.members), ", ".join(role.configured)] for role in roles],
     )
 
 

@@ -50,13 +50,13 @@ class Applications:
         before = await self._found(wanted.name)
         after = wanted.over(before)
         act = self._require_change(call.caller, before, after)
-        self._check(after)
         version = before.version if before else 0
         if if_version is not None and if_version != version:
             raise VersionConflict(
                 f"application {after.name} is at version {version}, and version {if_version} was expected",
                 next_step="read it again and repeat the change",
             )
+        self._check(after)
         stored = await self._endangered(before, after)
         told = plan(before, after, stored)
         if told.destroys and not accept_loss:

@@ -86,7 +86,7 @@ class ApplicationBody(Strict):
     users: list[Name] = []
     fields: Annotated[list[Field], msgspec.Meta(max_length=256)] = []
     type: ApplicationType | None = None
-    flags: FlagsBody = FlagsBody()
+    flags: FlagsBody = msgspec.field(default_factory=FlagsBody)
     data_loss: Literal["refuse", "accept"] = "refuse"
     if_version: int | None = None
 
