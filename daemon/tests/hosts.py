@@ -17,7 +17,9 @@ from ssod.core.secretbytes import SecretBytes
 from ssod.core.states import Announce, Instant, State
 from ssod.errors import AuditUnavailable, DatabaseUnavailable, SsodError
 from ssod.seal import SealedCopy
+from ssod.service.applications import Applications
 from ssod.service.authority import Authority
+from ssod.service.configuration import Configurations
 from ssod.service.encryption import Encryption
 from ssod.service.fitness import Fitness
 from ssod.service.mastership import MastershipService
@@ -25,7 +27,9 @@ from ssod.service.membership import Membership
 from ssod.service.node import Node
 from ssod.service.offload import Offload
 from ssod.service.ports import Call, Fetched, Noticed, PeerFailed
+from ssod.service.roles import Roles
 from ssod.service.secret import Secret
+from ssod.service.sso import Sso
 from ssod.storage.applications import ApplicationRepository
 from ssod.storage.engine import connect
 from ssod.storage.migrations import migrate
@@ -197,6 +201,12 @@ class Host:
             self.warnings.append,
         )
         self.secret = Secret(self.node, self.membership, self.environment, self.authority, self.audit, self._offload, random)
+        self.use_of_applications = Applications(self.applications, self.authority, self.audit, self._offload)
+        self.configurations = Configurations(
+            self.node, self.applications, self.authority, self.encryption, self.audit, self._offload, random
+        )
+        self.roles = Roles(self.standing, self.authority, self.audit, self._offload)
+        self.sso = Sso(self.standing, self.authority, self.audit, self._offload, world.clock)
         world.network.hosts[name] = self
 
     def close(self) -> None:

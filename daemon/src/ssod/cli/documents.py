@@ -55,6 +55,7 @@ class Environment(Document, frozen=True):
     current_key_id: str | None = None
     backup_verified_at: str | None = None
     backup_place: str | None = None
+    disabled_at: str | None = None
 
 
 class Server(Document, frozen=True):

@@ -100,8 +100,10 @@ def _managed(server: ThisServer) -> str:
 def _environment_rows(environment: Environment | None) -> list[tuple[str, str | None]]:
     if environment is None:
         return [("environment", "not known while the database cannot be reached")]
+    disabled = [("SSO", f"DISABLED everywhere since {environment.disabled_at}")] if environment.disabled_at else []
     return [
         ("environment", environment.id),
+        *disabled,
         ("master", f"{environment.master or 'none'}, epoch {environment.epoch}"),
         ("current key id", environment.current_key_id),
         (

@@ -101,6 +101,7 @@ class StatusRoutes:
                 "current_key_id": environment.current_key_id.hex() if environment.current_key_id else None,
                 "backup_verified_at": time_text(backup.verified_at) if backup else None,
                 "backup_place": backup.place if backup else None,
+                "disabled_at": time_text(self._authority.disabled_at),
             },
             "servers": [server_document(s) for s in self._membership.enrolled.values()] if environment else None,
         }
