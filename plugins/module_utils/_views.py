@@ -43,3 +43,8 @@ def config_view(answer: t.Mapping[str, t.Any]) -> Fields:
     masked = list(answer["masked"])
     properties = {name: value for name, value in answer["properties"].items() if name not in masked}
     return {**answer, "properties": properties, "masked": masked, "state": "present"}
+
+
+def mapping_view(application: str, answer: t.Mapping[str, t.Any]) -> Fields:
+    """MAPPING as credential_mapping sees it: which credentials are set, by name, and no value."""
+    return {"application": application, **answer, "state": "present"}

@@ -16,29 +16,16 @@ import json
 import re
 import typing as t
 
+from ansible_collections.holdfast.sso.tests.unit import fake_mappings
+from ansible_collections.holdfast.sso.tests.unit.fake_problem import Problem
+
+__all__ = ["KEY_CANARY", "FakeSsod", "Problem"]
+
 # Stands for what must never be in any output: no answer but the backup itself carries it, as in the real one.
 KEY_CANARY = "canary-key-bytes-7f3a"
 
 
-class Problem(Exception):
-    """A refusal of the fake, as an RFC 9457 document."""
-
-    def __init__(self, status: int, name: str, detail: str = "", conditions: t.Sequence[str] = ()) -> None:
-        super().__init__(name)
-        self.status = status
-        self.document: dict[str, t.Any] = {
-            "type": f"urn:holdfast:problem:{name}",
-            "title": name.replace("-", " "),
-            "status": status,
-            "detail": detail or f"the fake says {name}",
-            "next": f"mend {name}",
-            "tracking_id": "t-1",
-        }
-        if conditions:
-            self.document["conditions"] = list(conditions)
-
-
-class FakeSsod:
+class FakeSsod(fake_mappings.FakeMappings):
     """The server m1 of an environment with the standby m2 and the server s1; m1 is the active master."""
 
     def __init__(self) -> None:
@@ -58,6 +45,7 @@ class FakeSsod:
             "servers": {},
             "applications": {},
             "configs": {},
+            "mappings": {},
         }
         for name in ("m1", "m2", "s1"):
             self.enrol(name, f"{name}.example.com:7443", name.startswith("m"))
@@ -322,8 +310,9 @@ class FakeSsod:
         self.get_application(application)
         return {"configs": self.configs_of(application)}
 
-    def get_config(self, application: str, name: str, **_unused: t.Any) -> dict[str, t.Any]:
+    def get_config(self, application: str, name: str, query: str = "", **_unused: t.Any) -> dict[str, t.Any]:
         fields = {field["name"]: field["masked"] for field in self.get_application(application)["fields"]}
+        reveal = "reveal=true" in query
         if (application, name) not in self.state["configs"]:
             raise Problem(404, "config-not-found")
         bag = self.state["configs"][application, name]
@@ -333,7 +322,7 @@ class FakeSsod:
             "version": bag["version"],
             "updated_at": "2026-11-23T12:00:00Z",
             "key_id": self.current_key_id(),
-            "properties": {field: value for field, value in bag["properties"].items() if not fields[field]},
+            "properties": {field: value for field, value in bag["properties"].items() if reveal or not fields[field]},
             "masked": sorted(field for field in bag["properties"] if fields[field]),
         }
 
@@ -341,7 +330,7 @@ class FakeSsod:
         self, application: str, name: str, body: dict[str, t.Any], dry_run: bool, **_unused: t.Any
     ) -> dict[str, t.Any]:
         declared = {field["name"] for field in self.get_application(application)["fields"]}
-        wanted = body["properties"]
+        wanted = fake_mappings.opened(body, "properties") or {}
         undeclared = sorted(set(wanted) - declared)
         if undeclared:
             conditions = [f"{field} is not declared" for field in undeclared]
@@ -390,6 +379,7 @@ ROUTES: list[tuple[str, str, tuple[str, ...], t.Callable[..., dict[str, t.Any]]]
     ("DELETE", "/v1/applications/([^/]+)", (), FakeSsod.delete_application),
     ("GET", "/v1/applications/([^/]+)/config", (), FakeSsod.list_configs),
     ("GET", "/v1/applications/([^/]+)/config/([^/]+)", (), FakeSsod.get_config),
-    ("PUT", "/v1/applications/([^/]+)/config/([^/]+)", ("properties", "if_version"), FakeSsod.put_config),
+    ("PUT", "/v1/applications/([^/]+)/config/([^/]+)", ("properties", "ciphertexts", "if_version"), FakeSsod.put_config),
     ("DELETE", "/v1/applications/([^/]+)/config/([^/]+)", (), FakeSsod.delete_config),
+    *fake_mappings.ROUTES,
 ]
