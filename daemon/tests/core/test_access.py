@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +69,18 @@ def test_a_role_may_do_just_what_the_table_says(act: str, role: Role, allowed: b
     assert "user:somebody" in refusal.value.detail
     assert "something" in refusal.value.detail
     assert all((each in refusal.value.detail) == (each in RIGHTS[act]) for each in Role)
+
+
+def test_the_documentation_has_the_same_table() -> None:
+    """docs/access.md, cell by cell, with the acts in the same order."""
+    text = (Path(__file__).parents[3] / "docs" / "access.md").read_text("utf-8")
+    section = text.partition("## Rights")[2].partition("\n## ")[0]
+    lines = [[cell.strip() for cell in line.strip("| ").split("|")] for line in section.splitlines() if line.startswith("|")]
+    head, _, *rows = [line + [""] * (len(Role) + 1 - len(line)) for line in lines]
+    assert head == ["act", *Role]
+    assert {cell for row in rows for cell in row[1:]} == {"yes", ""}
+    told = {act: {role for role, cell in zip(Role, cells, strict=True) if cell} for act, *cells in rows}
+    assert list(told.items()) == list(RIGHTS.items())
 
 
 @pytest.mark.parametrize("act", RIGHTS)

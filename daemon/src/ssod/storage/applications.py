@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
-from ssod.errors import ApplicationInUse, ApplicationNotFound, ConfigNotFound, Refused, VersionConflict
+from ssod.errors import ApplicationInUse, ApplicationNotFound, ConfigNotFound, InvalidValue, Refused, VersionConflict
 from ssod.storage import schema as t
 from ssod.storage.records import Application, ApplicationType, ConfigEntry, ConfigRecord, Field, Flags, Stored, Uses
 from ssod.storage.repository import Database, aware, read_environment
@@ -87,6 +87,20 @@ def _delete_fields(connection: Connection, name: str, fields: list[str]) -> None
     connection.execute(
         delete(t.unit_credential).where(t.unit_credential.c.application == name, t.unit_credential.c.field.in_(fields))
     )
+
+
+def _check_kept(application: Application, wanted: ConfigRecord) -> None:
+    if application.type is not ApplicationType.CONFIG_STORE:
+        raise InvalidValue(
+            f"application {application.name} is of the type {application.type} and keeps no configuration",
+            next_step="put it into an application of the type config_store",
+        )
+    unknown = sorted(wanted.envelopes.keys() - {field.name for field in application.fields})
+    if unknown:
+        raise InvalidValue(
+            f"application {application.name} has no field {', '.join(unknown)}",
+            next_step="declare the field in the application first",
+        )
 
 
 def _check_version(what: str, found: int, expected: int | None) -> None:
@@ -209,13 +223,13 @@ class ApplicationRepository:
         """Stores envelopes sealed under `key_id` and returns the new version.
 
         The key is compared with the one the database calls current in the same transaction: promise 6 of the design.
-        Raises StaleKey, VersionConflict.
+        Raises StaleKey, VersionConflict; InvalidValue for what the application does not keep, or not any more.
         """
         with self._database.transaction() as connection:
             current = read_environment(connection, lock=True).current_key_id
             if current != key_id:
                 raise StaleKey("the master secret was changed while this value was being encrypted", next_step="repeat it")
-            self._find(connection, wanted.application)
+            _check_kept(self._find(connection, wanted.application), wanted)
             here = (t.config.c.application == wanted.application) & (t.config.c.name == wanted.name)
             row = connection.execute(select(t.config).where(here).with_for_update()).one_or_none()
             found = 0 if row is None else row.version
