@@ -11,6 +11,7 @@ SsodError
 │   ├── ApplicationInUse
 │   ├── DataLoss                    carries everything that would be lost
 │   ├── WouldLockOut
+│   ├── UnitCredentialTaken
 │   └── ServerIsMaster
 ├── Rejected                   422  the input is well-formed and wrong
 │   ├── CiphertextRejected, UnknownKeyId
@@ -95,6 +96,10 @@ class DataLoss(Refused):
 
 class WouldLockOut(Refused):
     problem, title = "would-lock-out", "the caller would lose the role that this takes"
+
+
+class UnitCredentialTaken(Refused):
+    problem, title = "unit-credential-taken", "another application gives the unit this credential"
 
 
 class ServerIsMaster(Refused):
@@ -191,6 +196,10 @@ class ConfigNotFound(Absent):
 
 class RoleNotFound(Absent):
     problem, title = "role-not-found", "no such role"
+
+
+class UnitCredentialNotFound(Absent):
+    problem, title = "unit-credential-not-found", "the unit is given no such credential"
 
 
 class ServerNotFound(Absent):

@@ -273,6 +273,22 @@ class ConfigDeleted(Document, frozen=True):
     version: int
 
 
+class UnitCredential(Document, frozen=True):
+    unit: str
+    credential: str
+    application: str
+    config: str
+    field: str
+
+
+class UnitCredentials(Document, frozen=True):
+    unit_credentials: list[UnitCredential]
+
+
+class UnitCredentialWritten(UnitCredential, frozen=True):
+    changed: bool
+
+
 class Ciphertext(Document, frozen=True):
     ciphertext: str
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ssod.cli import applications, cipher, config, database, master, roles, sealing, secret, servers, sso
+from ssod.cli import applications, cipher, config, database, master, roles, sealing, secret, servers, sso, units
 from ssod.cli.check import check
 from ssod.cli.errors import CliError
 from ssod.cli.exit_codes import MEANINGS, ExitCode
@@ -49,6 +49,7 @@ app.add_typer(roles.app, name="role")
 app.add_typer(sso.app, name="sso")
 app.add_typer(applications.app, name="application")
 app.add_typer(config.app, name="config")
+app.add_typer(units.app, name="unit-credential")
 app.command()(cipher.encrypt)
 app.command()(cipher.decrypt)
 app.command()(selftest)

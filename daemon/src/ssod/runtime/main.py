@@ -39,17 +39,20 @@ from ssod.service.offload import Offload, database_silent, disk_silent
 from ssod.service.roles import Roles
 from ssod.service.secret import Secret
 from ssod.service.sso import Sso
+from ssod.service.units import UnitCredentials
 from ssod.storage.applications import ApplicationRepository
 from ssod.storage.engine import connect
 from ssod.storage.repository import Database, EnvironmentRepository, ServerRepository
 from ssod.storage.schema import REVISION
 from ssod.storage.standing import StandingRepository
+from ssod.storage.units import UnitCredentialRepository
 from ssod.transport import tls
 from ssod.transport.app import App
 from ssod.transport.callers import Callers
+from ssod.transport.credentials import CredentialsSocket
 from ssod.transport.faces import Faces
 from ssod.transport.peers import HttpPeers
-from ssod.transport.routes import DataRoutes, MasterRoutes, RoleRoutes, SecretRoutes, StatusRoutes
+from ssod.transport.routes import DataRoutes, MasterRoutes, RoleRoutes, SecretRoutes, StatusRoutes, UnitRoutes
 
 STOP_GRACE = 10.0
 # How long a start waits for its first look at database and master before it says that it is ready (seconds).
@@ -97,6 +100,9 @@ class Daemon:
         encryption = Encryption(self._node, self._authority, self._membership, self._audit, chance, metrics.count)
         applications = Applications(repository, self._authority, self._audit, self._offload)
         configurations = Configurations(self._node, repository, self._authority, encryption, self._audit, self._offload, chance)
+        units = UnitCredentials(
+            self._node, UnitCredentialRepository(self._database), self._authority, configurations, self._audit, self._offload
+        )
         secret = Secret(self._node, self._membership, environment, self._authority, self._audit, self._offload, chance)
         roles = Roles(standing, self._authority, self._audit, self._offload)
         sso = Sso(standing, self._authority, self._audit, self._offload, clock)
@@ -119,11 +125,14 @@ class Daemon:
             ).routes(),
             *DataRoutes(self._authority, encryption, applications, configurations, self._node).routes(),
             *RoleRoutes(roles, sso).routes(),
+            *UnitRoutes(units).routes(),
             *SecretRoutes(self._node, secret).routes(),
             *MasterRoutes(self._node, self._membership, mastership, servers, self._authority, self._audit, self._offload).routes(),
         ]
-        app = App(routes, Callers(clock), os.urandom(4).hex(), metrics.observe, self._defect)
+        prefix = os.urandom(4).hex()
+        app = App(routes, Callers(clock), prefix, metrics.observe, self._defect)
         self._faces = Faces(app)
+        self._credentials = CredentialsSocket(units.give, prefix, journal.warning, self._defect)
         jitter = random.SystemRandom()
         self._follower = Follower(self._membership, lambda: jitter.uniform(0.9, 1.1))
         self._warden = Warden(self._membership)
@@ -173,6 +182,7 @@ class Daemon:
         await self._check_schema()
         await self._membership.open_sealed_copy()
         await self._faces.start(self._config.server.socket, self._config.server.listen, tls.server_context(self._config.tls))
+        self._credentials.start(self._config.server.credentials_socket)
         keep(asyncio.create_task(self._tell_systemd()))
         try:
             async with asyncio.timeout(FIRST_LOOK):
@@ -191,6 +201,7 @@ class Daemon:
         self._node.stop()
         for task in list(tasks):
             task.cancel()
+        await self._credentials.stop()
         await self._faces.stop(STOP_GRACE)
         await self._membership.hand_back()
         await self._peers.close()

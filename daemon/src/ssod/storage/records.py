@@ -140,6 +140,16 @@ class Standing(NamedTuple):
     disabled_at: datetime | None
 
 
+class UnitCredential(NamedTuple):
+    """A systemd unit is given this field of a configuration as a credential: the grant, and where the value lives."""
+
+    unit: str
+    credential: str
+    application: str
+    config: str
+    field: str
+
+
 class ConfigEntry(NamedTuple):
     """One line of a list: names only."""
 

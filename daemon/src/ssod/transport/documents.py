@@ -104,6 +104,11 @@ class ConfigBody(Strict):
     if_version: int | None = None
 
 
+class UnitCredentialBody(Strict):
+    config: Name
+    field: Name
+
+
 class BackupBody(Strict):
     passphrase: str | None = None
     recipients: list[str] = []

@@ -5,5 +5,6 @@ from ssod.transport.routes.master import MasterRoutes
 from ssod.transport.routes.roles import RoleRoutes
 from ssod.transport.routes.secret import SecretRoutes
 from ssod.transport.routes.status import StatusRoutes
+from ssod.transport.routes.units import UnitRoutes
 
-__all__ = ["DataRoutes", "MasterRoutes", "RoleRoutes", "SecretRoutes", "StatusRoutes"]
+__all__ = ["DataRoutes", "MasterRoutes", "RoleRoutes", "SecretRoutes", "StatusRoutes", "UnitRoutes"]
