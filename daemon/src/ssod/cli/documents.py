@@ -273,6 +273,15 @@ class ConfigDeleted(Document, frozen=True):
     version: int
 
 
+class Credentials(Document, frozen=True):
+    application: str
+    principal: str
+    external_id: str
+    credentials: dict[str, str]
+    key_id: str | None = None
+    cached_at: str | None = None
+
+
 class UnitCredential(Document, frozen=True):
     unit: str
     credential: str

@@ -12,6 +12,7 @@ import typer
 from ssod.cli import applications, cipher, config, database, master, roles, sealing, secret, servers, sso, units
 from ssod.cli.check import check
 from ssod.cli.errors import CliError
+from ssod.cli.execute import WithProgram, execute
 from ssod.cli.exit_codes import MEANINGS, ExitCode
 from ssod.cli.journal import Journal
 from ssod.cli.output import explain
@@ -52,6 +53,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(units.app, name="unit-credential")
 app.command()(cipher.encrypt)
 app.command()(cipher.decrypt)
+app.command("exec", cls=WithProgram)(execute)
 app.command()(selftest)
 app.command()(check)
 app.add_typer(sealing.app, name="sealing")
