@@ -56,6 +56,7 @@ class AccessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class AuditConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file: str = "/var/log/ssod/audit.log"
+    journal: Literal["changes", "everything", "nothing"] = "changes"
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

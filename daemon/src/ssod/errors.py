@@ -159,7 +159,16 @@ class MethodNotAllowed(Malformed):
 
 
 class Forbidden(SsodError):
+    """`act` and `subject` say what was refused, in the words of the audit log."""
+
     status, problem, title = 403, "forbidden", "the caller may not do this"
+
+    def __init__(
+        self, detail: str, *, next_step: str | None = None, conditions: Sequence[str] = (), act: str = "", subject: str = ""
+    ) -> None:
+        super().__init__(detail, next_step=next_step, conditions=conditions)
+        self.act = act
+        self.subject = subject
 
 
 class UnknownCaller(Forbidden):

@@ -68,6 +68,8 @@ class Server(Document, frozen=True):
     epoch: int | None = None
     version: str | None = None
     last_seen: str | None = None
+    audit_sequence: int | None = None
+    audit_head: str | None = None
 
 
 class Status(Document, frozen=True):
@@ -304,6 +306,11 @@ class Ciphertext(Document, frozen=True):
 
 class Plaintext(Document, frozen=True):
     plaintext: str
+
+
+class AuditHead(Document, frozen=True):
+    sequence: int
+    head: str
 
 
 class SelfTest(Document, frozen=True):

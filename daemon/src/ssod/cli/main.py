@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ssod.cli import applications, cipher, config, database, master, roles, sealing, secret, servers, sso, units
+from ssod.cli import applications, audit, cipher, config, database, master, roles, sealing, secret, servers, sso, units
 from ssod.cli.check import check
 from ssod.cli.errors import CliError
 from ssod.cli.execute import WithProgram, execute
@@ -56,6 +56,7 @@ app.command()(cipher.decrypt)
 app.command("exec", cls=WithProgram)(execute)
 app.command()(selftest)
 app.command()(check)
+app.add_typer(audit.app, name="audit")
 app.add_typer(sealing.app, name="sealing")
 app.add_typer(database.app, name="database")
 
