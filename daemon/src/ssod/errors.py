@@ -11,15 +11,18 @@ SsodError
 │   ├── ApplicationInUse
 │   ├── DataLoss                    carries everything that would be lost
 │   ├── WouldLockOut
-│   ├── UnitCredentialTaken
+│   ├── ExternalIdTaken             the external account is another principal's
+│   ├── NoCredentials
 │   └── ServerIsMaster
 ├── Rejected                   422  the input is well-formed and wrong
 │   ├── CiphertextRejected, UnknownKeyId
+│   ├── TicketRejected
 │   ├── WrongPassphrase, BackupDamaged, BackupOfAnotherEnvironment, BackupTooOld
 │   ├── ApplicationIncomplete       carries every missing condition
 │   └── InvalidValue
 ├── Malformed                  400  (413, 415, 405: its children)
 ├── Forbidden                  403  UnknownCaller, NotEnrolled, SsoDisabled, ApplicationDisabled
+│   └── MappingDisabled, TicketsNotAllowed
 ├── Absent                     404  the only answer that means absent
 ├── Unavailable                503  true now, will pass
 │   ├── MasterLost, NoKeyring, NotBackedUp
@@ -98,8 +101,12 @@ class WouldLockOut(Refused):
     problem, title = "would-lock-out", "the caller would lose the role that this takes"
 
 
-class UnitCredentialTaken(Refused):
-    problem, title = "unit-credential-taken", "another application gives the unit this credential"
+class ExternalIdTaken(Refused):
+    problem, title = "external-id-taken", "the external account belongs to another principal"
+
+
+class NoCredentials(Refused):
+    problem, title = "no-credentials", "the mapping has no credentials"
 
 
 class ServerIsMaster(Refused):
@@ -116,6 +123,10 @@ class CiphertextRejected(Rejected):
 
 class UnknownKeyId(Rejected):
     problem, title = "unknown-key-id", "the keyring has no such key"
+
+
+class TicketRejected(Rejected):
+    problem, title = "ticket-rejected", "the ticket is not redeemed"
 
 
 class WrongPassphrase(Rejected):
@@ -159,16 +170,7 @@ class MethodNotAllowed(Malformed):
 
 
 class Forbidden(SsodError):
-    """`act` and `subject` say what was refused, in the words of the audit log."""
-
     status, problem, title = 403, "forbidden", "the caller may not do this"
-
-    def __init__(
-        self, detail: str, *, next_step: str | None = None, conditions: Sequence[str] = (), act: str = "", subject: str = ""
-    ) -> None:
-        super().__init__(detail, next_step=next_step, conditions=conditions)
-        self.act = act
-        self.subject = subject
 
 
 class UnknownCaller(Forbidden):
@@ -185,6 +187,14 @@ class SsoDisabled(Forbidden):
 
 class ApplicationDisabled(Forbidden):
     problem, title = "application-disabled", "the application is disabled"
+
+
+class MappingDisabled(Forbidden):
+    problem, title = "mapping-disabled", "the mapping is disabled"
+
+
+class TicketsNotAllowed(Forbidden):
+    problem, title = "tickets-not-allowed", "the application has no tickets"
 
 
 class Absent(SsodError):
@@ -207,8 +217,8 @@ class RoleNotFound(Absent):
     problem, title = "role-not-found", "no such role"
 
 
-class UnitCredentialNotFound(Absent):
-    problem, title = "unit-credential-not-found", "the unit is given no such credential"
+class MappingNotFound(Absent):
+    problem, title = "mapping-not-found", "no such mapping"
 
 
 class ServerNotFound(Absent):

@@ -46,15 +46,13 @@ class Environment(NamedTuple):
 
 
 class ServerReport(NamedTuple):
-    """What a server says of itself. Where its audit log ends is left as it was when it does not say."""
+    """What a server says of itself."""
 
     attached: bool
     key_id: str | None
     sealed_key_id: str | None
     epoch: int
     version: str
-    audit_sequence: int | None = None
-    audit_head: str | None = None
 
 
 class ServerRecord(NamedTuple):
@@ -67,8 +65,6 @@ class ServerRecord(NamedTuple):
     epoch: int | None
     version: str | None
     last_seen: datetime | None
-    audit_sequence: int | None = None
-    audit_head: str | None = None
 
 
 class Look(NamedTuple):
@@ -144,16 +140,6 @@ class Standing(NamedTuple):
     disabled_at: datetime | None
 
 
-class UnitCredential(NamedTuple):
-    """A systemd unit is given this field of a configuration as a credential: the grant, and where the value lives."""
-
-    unit: str
-    credential: str
-    application: str
-    config: str
-    field: str
-
-
 class ConfigEntry(NamedTuple):
     """One line of a list: names only."""
 
@@ -171,3 +157,37 @@ class ConfigRecord(NamedTuple):
     version: int
     updated_at: datetime
     envelopes: dict[str, bytes]
+
+
+class Mapping(NamedTuple):
+    """A principal's account outside, in one application. `key_ids` names, by field, the key that each value is sealed under.
+
+    `version` and `updated_at` are 0 and None for one that is not there yet.
+    """
+
+    principal: str
+    external_id: str
+    position: int
+    disabled_by_user: bool
+    disabled_by_administrator: bool
+    version: int
+    updated_at: datetime | None
+    key_ids: dict[str, bytes]
+
+    @property
+    def enabled(self) -> bool:
+        return not (self.disabled_by_user or self.disabled_by_administrator)
+
+
+class SealedMapping(NamedTuple):
+    """A mapping with its values as they are stored: envelopes by field, never plaintext."""
+
+    mapping: Mapping
+    envelopes: dict[str, bytes]
+
+
+class MappingChange(NamedTuple):
+    """How a mapping is to become, on top of the version that it names. `envelopes` is None when its values stay as they are."""
+
+    mapping: Mapping
+    envelopes: dict[str, bytes] | None
