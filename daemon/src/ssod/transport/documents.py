@@ -104,9 +104,40 @@ class ConfigBody(Strict):
     if_version: int | None = None
 
 
-class UnitCredentialBody(Strict):
-    config: Name
-    field: Name
+Principal = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
+Account = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+Position = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+CredentialValues = dict[str, Annotated[str, msgspec.Meta(max_length=1 << 16)]]
+
+
+class MappingBody(Strict):
+    external_id: Account
+    position: Position = 0
+    disabled_by_administrator: bool | None = None
+    credentials: CredentialValues | None = None
+    if_version: int | None = None
+
+
+class LoadedMapping(Strict):
+    principal: Principal
+    external_id: Account
+    position: Position = 0
+    credentials: CredentialValues | None = None
+
+
+class LoadBody(Strict):
+    mappings: Annotated[list[LoadedMapping], msgspec.Meta(min_length=1, max_length=BATCH)]
+
+
+class OwnMappingBody(Strict):
+    external_id: Account | None = None
+    credentials: CredentialValues | None = None
+    enabled: bool | None = None
+
+
+class RedeemBody(Strict):
+    ticket: Text
+    sender: Principal | None = None
 
 
 class BackupBody(Strict):
