@@ -68,8 +68,6 @@ class Server(Document, frozen=True):
     epoch: int | None = None
     version: str | None = None
     last_seen: str | None = None
-    audit_sequence: int | None = None
-    audit_head: str | None = None
 
 
 class Status(Document, frozen=True):
@@ -275,29 +273,53 @@ class ConfigDeleted(Document, frozen=True):
     version: int
 
 
+class Mapping(Document, frozen=True):
+    principal: str
+    external_id: str
+    position: int
+    enabled: bool
+    disabled_by_user: bool
+    disabled_by_administrator: bool
+    fields: list[str]
+    version: int
+    key_id: str | None = None
+    updated_at: str | None = None
+
+
+class Mappings(Document, frozen=True):
+    mappings: list[Mapping]
+    next: str | None = None
+
+
+class MappingChanges(Changes, frozen=True):
+    mapping: list[str]
+
+
+class MappingWritten(Mapping, frozen=True, kw_only=True):
+    changes: MappingChanges
+
+
+class MappingDeleted(Document, frozen=True):
+    version: int
+
+
+class Loaded(Document, frozen=True):
+    created: int
+    changed: int
+    unchanged: int
+
+
 class Credentials(Document, frozen=True):
     application: str
     principal: str
     external_id: str
     credentials: dict[str, str]
-    key_id: str | None = None
     cached_at: str | None = None
 
 
-class UnitCredential(Document, frozen=True):
-    unit: str
-    credential: str
-    application: str
-    config: str
-    field: str
-
-
-class UnitCredentials(Document, frozen=True):
-    unit_credentials: list[UnitCredential]
-
-
-class UnitCredentialWritten(UnitCredential, frozen=True):
-    changed: bool
+class Ticket(Document, frozen=True):
+    ticket: str
+    expires_at: str
 
 
 class Ciphertext(Document, frozen=True):
@@ -306,11 +328,6 @@ class Ciphertext(Document, frozen=True):
 
 class Plaintext(Document, frozen=True):
     plaintext: str
-
-
-class AuditHead(Document, frozen=True):
-    sequence: int
-    head: str
 
 
 class SelfTest(Document, frozen=True):

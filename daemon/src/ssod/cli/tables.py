@@ -10,8 +10,10 @@ from ssod.cli.documents import (
     Application,
     Config,
     ConfigSummary,
+    Credentials,
     Environment,
     Key,
+    Mapping,
     Master,
     Notified,
     Role,
@@ -19,7 +21,6 @@ from ssod.cli.documents import (
     Server,
     Status,
     ThisServer,
-    UnitCredential,
 )
 from ssod.cli.output import printable
 
@@ -277,8 +278,33 @@ def config_table(config: Config) -> Table:
     )
 
 
-def unit_credentials_table(given: Iterable[UnitCredential]) -> Table:
+def mappings_table(mappings: Iterable[Mapping]) -> Table:
     return table(
-        ["unit", "credential", "configuration", "field"],
-        [[each.unit, each.credential, each.config, each.field] for each in given],
+        ["principal", "account", "position", "enabled", "version", "fields"],
+        [[m.principal, m.external_id, number(m.position), _enabled(m), number(m.version), ", ".join(m.fields)] for m in mappings],
     )
+
+
+def mapping_facts(mapping: Mapping) -> Table:
+    return facts(
+        [
+            ("principal", mapping.principal),
+            ("account", mapping.external_id),
+            ("position", number(mapping.position)),
+            ("enabled", _enabled(mapping)),
+            ("fields", ", ".join(mapping.fields)),
+            ("key id", mapping.key_id),
+            ("version", number(mapping.version)),
+            ("changed", mapping.updated_at),
+        ]
+    )
+
+
+def _enabled(mapping: Mapping) -> str:
+    by = [("its user", mapping.disabled_by_user), ("an administrator", mapping.disabled_by_administrator)]
+    disabled = [who for who, is_so in by if is_so]
+    return f"no: disabled by {' and by '.join(disabled)}" if disabled else "yes"
+
+
+def credentials_table(credentials: Credentials) -> Table:
+    return table(["field", "value"], sorted(credentials.credentials.items()))
