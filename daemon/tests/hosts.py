@@ -12,6 +12,7 @@ from keys import counting
 from sqlalchemy import Connection, Engine
 
 from ssod.core.access import Caller, Grants
+from ssod.core.audit import Head
 from ssod.core.keyring import Keyring
 from ssod.core.secretbytes import SecretBytes
 from ssod.core.states import Announce, Instant, State
@@ -62,6 +63,16 @@ class FakeAudit:
     def __init__(self) -> None:
         self.lines: list[tuple[str, str, str, str]] = []
         self.full = False
+        self.anchored: Head | None = None
+        self.expected: list[Head] = []
+
+    @property
+    def head(self) -> Head:
+        return Head(len(self.lines), "0" * 64)
+
+    def expect(self, known: Head, by: str) -> str | None:
+        self.expected.append(known)
+        return f"{by} knows of line {known.sequence}" if known.sequence > len(self.lines) else None
 
     def record(self, call: Call, act: str, subject: str, key_id: str = "", outcome: str = "allowed") -> None:
         if self.full:
@@ -171,6 +182,7 @@ class Host:
             self.servers,
             Line(world.network, name),
             self.sealed if standby else None,
+            self.audit,
             self._offload,
             self._offload,
             self.warnings.append,

@@ -85,6 +85,7 @@ class Server:
         self.address = f"127.0.0.1:{self.port}"
         # A unix socket's path has 108 bytes at most, and pytest's directories are long.
         self.socket = f"/tmp/ssod-test-{os.getpid()}-{self.port}.sock"
+        self.credentials_socket = f"/tmp/ssod-test-{os.getpid()}-{self.port}-credentials.sock"
         self.audit = self.root / "audit.log"
         self.ca = authority.write(self.root / "ca.pem")
         self.files = authority.issue(self.root, name)
@@ -100,6 +101,7 @@ listen = "{self.address}"
 may_become_master = {str(may_become_master).lower()}
 state_directory = "{self.root}"
 socket = "{self.socket}"
+credentials_socket = "{self.credentials_socket}"
 [database]
 url = "{database_url}"
 [tls]
@@ -150,7 +152,8 @@ file = "{self.audit}"
             self.process.send_signal(signal.SIGCONT)
         code = self.process.wait(30)
         self.process = None
-        Path(self.socket).unlink(missing_ok=True)
+        for path in (self.socket, self.credentials_socket):
+            Path(path).unlink(missing_ok=True)
         return code
 
     def connection(self, files: tuple[Path, Path] | None = None, *, timeout: float = 30.0) -> http.client.HTTPConnection:

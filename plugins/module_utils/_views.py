@@ -48,3 +48,8 @@ def config_view(answer: t.Mapping[str, t.Any]) -> Fields:
 def mapping_view(application: str, answer: t.Mapping[str, t.Any]) -> Fields:
     """MAPPING as credential_mapping sees it: which credentials are set, by name, and no value."""
     return {"application": application, **answer, "state": "present"}
+
+
+def unit_credential_view(answer: t.Mapping[str, t.Any]) -> Fields:
+    """A unit's credential as unit_credential sees it: where its value is."""
+    return {**{name: answer[name] for name in ("application", "unit", "credential", "config", "field")}, "state": "present"}

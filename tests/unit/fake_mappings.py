@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The credential mappings of the fake ssod, and what both kinds of values are given as.
+"""The credential mappings and the units' credentials of the fake ssod.
 
 It holds no HTTP and keeps its state in the FakeSsod that it is a part of.
 """
@@ -116,6 +116,36 @@ class FakeMappings:
             "cached_at": None,
         }
 
+    def list_unit_credentials(self, application: str, **_unused: t.Any) -> dict[str, t.Any]:
+        self.get_application(application)
+        granted = [each for key, each in sorted(self.state["unit_credentials"].items()) if key[0] == application]
+        return {"unit_credentials": granted}
+
+    def get_unit_credential(self, application: str, unit: str, credential: str, **_unused: t.Any) -> dict[str, t.Any]:
+        self.get_application(application)
+        key = (application, unquote(unit), unquote(credential))
+        if key not in self.state["unit_credentials"]:
+            raise Problem(404, "unit-credential-not-found")
+        return self.state["unit_credentials"][key]
+
+    def put_unit_credential(
+        self, application: str, unit: str, credential: str, body: dict[str, t.Any], dry_run: bool, **_unused: t.Any
+    ) -> dict[str, t.Any]:
+        declared = {field["name"] for field in self.get_application(application)["fields"]}
+        if body["field"] not in declared:
+            raise Problem(422, "invalid-value", f"{application} has no field {body['field']}")
+        key = (application, unquote(unit), unquote(credential))
+        wanted = {"application": key[0], "unit": key[1], "credential": key[2], **body}
+        changed = self.state["unit_credentials"].get(key) != wanted
+        if not dry_run:
+            self.state["unit_credentials"][key] = wanted
+        return {**wanted, "changed": changed}
+
+    def delete_unit_credential(self, application: str, unit: str, credential: str, **_unused: t.Any) -> dict[str, t.Any]:
+        granted = self.get_unit_credential(application, unit, credential)
+        del self.state["unit_credentials"][application, unquote(unit), unquote(credential)]
+        return granted
+
     def mapping_document(self, principal: str, mapping: dict[str, t.Any]) -> dict[str, t.Any]:
         shown = {name: value for name, value in mapping.items() if name != "credentials"}
         return {
@@ -129,10 +159,15 @@ class FakeMappings:
 
 
 MAPPING = (*FIELDS, "credentials", "ciphertexts", "if_version")
+UNIT_CREDENTIAL = "/v1/applications/([^/]+)/unit-credentials/([^/]+)/([^/]+)"
 ROUTES: list[tuple[str, str, tuple[str, ...], t.Callable[..., dict[str, t.Any]]]] = [
     ("GET", "/v1/applications/([^/]+)/mappings", (), FakeMappings.list_mappings),
     ("GET", "/v1/applications/([^/]+)/mappings/([^/]+)", (), FakeMappings.get_mapping),
     ("PUT", "/v1/applications/([^/]+)/mappings/([^/]+)", MAPPING, FakeMappings.put_mapping),
     ("DELETE", "/v1/applications/([^/]+)/mappings/([^/]+)", (), FakeMappings.delete_mapping),
     ("GET", "/v1/applications/([^/]+)/credentials", (), FakeMappings.get_credentials),
+    ("GET", "/v1/applications/([^/]+)/unit-credentials", (), FakeMappings.list_unit_credentials),
+    ("GET", UNIT_CREDENTIAL, (), FakeMappings.get_unit_credential),
+    ("PUT", UNIT_CREDENTIAL, ("config", "field"), FakeMappings.put_unit_credential),
+    ("DELETE", UNIT_CREDENTIAL, (), FakeMappings.delete_unit_credential),
 ]

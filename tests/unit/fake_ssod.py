@@ -46,6 +46,7 @@ class FakeSsod(fake_mappings.FakeMappings):
             "applications": {},
             "configs": {},
             "mappings": {},
+            "unit_credentials": {},
         }
         for name in ("m1", "m2", "s1"):
             self.enrol(name, f"{name}.example.com:7443", name.startswith("m"))

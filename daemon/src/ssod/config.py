@@ -23,6 +23,7 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     may_become_master: bool = False
     state_directory: str = "/var/lib/ssod"
     socket: str = "/run/ssod/ssod.sock"
+    credentials_socket: str = "/run/ssod/credentials.sock"
 
 
 class DatabaseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,6 +56,7 @@ class AccessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class AuditConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file: str = "/var/log/ssod/audit.log"
+    journal: Literal["changes", "everything", "nothing"] = "changes"
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,6 +101,7 @@ def _problems(config: Config) -> list[str]:
     paths = {
         "server.state_directory": config.server.state_directory,
         "server.socket": config.server.socket,
+        "server.credentials_socket": config.server.credentials_socket,
         "master.mandate_file": config.master.mandate_file,
         "tls.certificate": config.tls.certificate,
         "tls.key": config.tls.key,

@@ -11,6 +11,7 @@ SsodError
 │   ├── ApplicationInUse
 │   ├── DataLoss                    carries everything that would be lost
 │   ├── WouldLockOut
+│   ├── UnitCredentialTaken
 │   ├── ExternalIdTaken             the external account is another principal's
 │   ├── NoCredentials
 │   └── ServerIsMaster
@@ -101,6 +102,10 @@ class WouldLockOut(Refused):
     problem, title = "would-lock-out", "the caller would lose the role that this takes"
 
 
+class UnitCredentialTaken(Refused):
+    problem, title = "unit-credential-taken", "another application gives the unit this credential"
+
+
 class ExternalIdTaken(Refused):
     problem, title = "external-id-taken", "the external account belongs to another principal"
 
@@ -170,7 +175,16 @@ class MethodNotAllowed(Malformed):
 
 
 class Forbidden(SsodError):
+    """`act` and `subject` say what was refused, in the words of the audit log."""
+
     status, problem, title = 403, "forbidden", "the caller may not do this"
+
+    def __init__(
+        self, detail: str, *, next_step: str | None = None, conditions: Sequence[str] = (), act: str = "", subject: str = ""
+    ) -> None:
+        super().__init__(detail, next_step=next_step, conditions=conditions)
+        self.act = act
+        self.subject = subject
 
 
 class UnknownCaller(Forbidden):
@@ -215,6 +229,10 @@ class ConfigNotFound(Absent):
 
 class RoleNotFound(Absent):
     problem, title = "role-not-found", "no such role"
+
+
+class UnitCredentialNotFound(Absent):
+    problem, title = "unit-credential-not-found", "the unit is given no such credential"
 
 
 class MappingNotFound(Absent):

@@ -65,7 +65,8 @@ class Dump:
         name = url.partition("@/")[2].partition("?")[0]
         self.connection = psycopg.connect(host=str(postgres.directory), dbname=name, user=SUPERUSER, autocommit=True)
         tables = self.connection.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")
-        each = "SELECT '{0}', (to_jsonb(t) - '{{{{last_seen,confirmed_at,confirmed_epoch}}}}'::text[])::text FROM \"{0}\" t"
+        own = "{{{{last_seen,confirmed_at,confirmed_epoch,audit_sequence,audit_head}}}}"
+        each = "SELECT '{0}', (to_jsonb(t) - 'OWN'::text[])::text FROM \"{0}\" t".replace("OWN", own)
         self._query = " UNION ALL ".join(each.format(table).replace("{{", "{").replace("}}", "}") for (table,) in tables)
         self.last = self.now()
 

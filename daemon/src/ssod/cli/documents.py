@@ -68,6 +68,8 @@ class Server(Document, frozen=True):
     epoch: int | None = None
     version: str | None = None
     last_seen: str | None = None
+    audit_sequence: int | None = None
+    audit_head: str | None = None
 
 
 class Status(Document, frozen=True):
@@ -314,6 +316,7 @@ class Credentials(Document, frozen=True):
     principal: str
     external_id: str
     credentials: dict[str, str]
+    key_id: str | None = None
     cached_at: str | None = None
 
 
@@ -322,12 +325,33 @@ class Ticket(Document, frozen=True):
     expires_at: str
 
 
+class UnitCredential(Document, frozen=True):
+    unit: str
+    credential: str
+    application: str
+    config: str
+    field: str
+
+
+class UnitCredentials(Document, frozen=True):
+    unit_credentials: list[UnitCredential]
+
+
+class UnitCredentialWritten(UnitCredential, frozen=True):
+    changed: bool
+
+
 class Ciphertext(Document, frozen=True):
     ciphertext: str
 
 
 class Plaintext(Document, frozen=True):
     plaintext: str
+
+
+class AuditHead(Document, frozen=True):
+    sequence: int
+    head: str
 
 
 class SelfTest(Document, frozen=True):

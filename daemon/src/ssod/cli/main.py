@@ -9,9 +9,25 @@ from typing import Annotated
 
 import typer
 
-from ssod.cli import applications, cipher, config, credentials, database, mappings, master, roles, sealing, secret, servers, sso
+from ssod.cli import (
+    applications,
+    audit,
+    cipher,
+    config,
+    credentials,
+    database,
+    mappings,
+    master,
+    roles,
+    sealing,
+    secret,
+    servers,
+    sso,
+    units,
+)
 from ssod.cli.check import check
 from ssod.cli.errors import CliError
+from ssod.cli.execute import WithProgram, execute
 from ssod.cli.exit_codes import MEANINGS, ExitCode
 from ssod.cli.journal import Journal
 from ssod.cli.output import explain
@@ -52,10 +68,13 @@ app.add_typer(config.app, name="config")
 app.add_typer(mappings.app, name="mapping")
 app.add_typer(credentials.credentials_app, name="credentials")
 app.add_typer(credentials.ticket_app, name="ticket")
+app.add_typer(units.app, name="unit-credential")
 app.command()(cipher.encrypt)
 app.command()(cipher.decrypt)
+app.command("exec", cls=WithProgram)(execute)
 app.command()(selftest)
 app.command()(check)
+app.add_typer(audit.app, name="audit")
 app.add_typer(sealing.app, name="sealing")
 app.add_typer(database.app, name="database")
 

@@ -21,6 +21,7 @@ from ssod.cli.documents import (
     Server,
     Status,
     ThisServer,
+    UnitCredential,
 )
 from ssod.cli.output import printable
 
@@ -275,6 +276,13 @@ def config_table(config: Config) -> Table:
     return table(
         ["field", "value"],
         sorted([*config.properties.items(), *((name, MASKED) for name in hidden)]),
+    )
+
+
+def unit_credentials_table(given: Iterable[UnitCredential]) -> Table:
+    return table(
+        ["unit", "credential", "configuration", "field"],
+        [[each.unit, each.credential, each.config, each.field] for each in given],
     )
 
 

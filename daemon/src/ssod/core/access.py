@@ -133,4 +133,6 @@ def require(act: str, caller: Caller, held: frozenset[Role], what: str = "") -> 
     raise Forbidden(
         f"{caller.name} may not {act}{f' of {what}' if what else ''}: that takes one of {needed}",
         next_step="ask an SSO administrator for a group that has this role; root has none by being root",
+        act=act,
+        subject=what,
     )

@@ -16,13 +16,14 @@ from typing import Any
 import uvloop
 
 from ssod import __version__
-from ssod.config import Config, MasterConfig, load
+from ssod.config import AuditConfig, Config, MasterConfig, load
 from ssod.core.states import Announce, State
 from ssod.errors import SsodError
 from ssod.runtime import journal
-from ssod.runtime.audit import FileAudit
+from ssod.runtime.audit import Copy, FileAudit, no_copy
 from ssod.runtime.clock import SystemClock
-from ssod.runtime.loops import Follower, Warden, Watcher, forever
+from ssod.runtime.journald import JournalCopy
+from ssod.runtime.loops import ANCHOR_LIMIT, Anchors, Follower, Warden, Watcher, forever
 from ssod.runtime.mandate import ClusterMandate, OperatorMandate
 from ssod.runtime.metrics import Metrics
 from ssod.runtime.notify import SystemdNotifier
@@ -31,6 +32,7 @@ from ssod.service.applications import Applications
 from ssod.service.authority import Authority
 from ssod.service.configuration import Configurations
 from ssod.service.credentials import Credentials
+from ssod.service.denials import Denials
 from ssod.service.encryption import Encryption
 from ssod.service.fitness import Fitness
 from ssod.service.mappings import Mappings
@@ -42,6 +44,7 @@ from ssod.service.roles import Roles
 from ssod.service.secret import Secret
 from ssod.service.sso import Sso
 from ssod.service.tickets import Tickets
+from ssod.service.units import UnitCredentials
 from ssod.storage.applications import ApplicationRepository
 from ssod.storage.engine import connect
 from ssod.storage.mappings import MappingRepository
@@ -49,12 +52,23 @@ from ssod.storage.repository import Database, EnvironmentRepository, ServerRepos
 from ssod.storage.schema import REVISION
 from ssod.storage.standing import StandingRepository
 from ssod.storage.tickets import TicketRepository
+from ssod.storage.units import UnitCredentialRepository
 from ssod.transport import tls
 from ssod.transport.app import App
 from ssod.transport.callers import Callers
+from ssod.transport.credentials import CredentialsSocket
 from ssod.transport.faces import Faces
 from ssod.transport.peers import HttpPeers
-from ssod.transport.routes import DataRoutes, MappingRoutes, MasterRoutes, RoleRoutes, SecretRoutes, StatusRoutes
+from ssod.transport.routes import (
+    AuditRoutes,
+    DataRoutes,
+    MappingRoutes,
+    MasterRoutes,
+    RoleRoutes,
+    SecretRoutes,
+    StatusRoutes,
+    UnitRoutes,
+)
 
 STOP_GRACE = 10.0
 # How long a start waits for its first look at database and master before it says that it is ready (seconds).
@@ -63,6 +77,12 @@ FIRST_LOOK = 10.0
 
 def mandate_of(config: MasterConfig) -> OperatorMandate | ClusterMandate:
     return ClusterMandate(config.mandate_file) if config.managed_by == "cluster" else OperatorMandate()
+
+
+def audit_copy(config: AuditConfig, clock: SystemClock) -> Copy:
+    if config.journal == "nothing":
+        return no_copy
+    return JournalCopy(everything=config.journal == "everything", monotonic=clock.monotonic)
 
 
 class Daemon:
@@ -78,7 +98,13 @@ class Daemon:
         # Looks at the database have threads of their own: it is they that find out when the others wait in vain.
         self._looks = Offload(6, late=self._database_silent)
         self._disk = Offload(1, late=disk_silent)
-        self._audit = FileAudit(config.audit.file)
+        # A sync to a busy disk takes its time, and must not be taken for a disk that hangs.
+        self._syncing = Offload(1, ANCHOR_LIMIT, late=disk_silent)
+        self._audit = FileAudit(
+            config.audit.file, Path(config.server.state_directory) / "audit.anchor", audit_copy(config.audit, clock)
+        )
+        for finding in self._audit.findings:
+            journal.warning(finding)
         state = State(config.server.name, config.master.refresh_interval, since=clock.now())
         self._node = Node(
             state,
@@ -92,7 +118,7 @@ class Daemon:
         self._peers = HttpPeers(self._client_context)
         sealed = self._sealed_copy() if config.server.may_become_master else None
         self._membership = Membership(
-            self._node, environment, servers, self._peers, sealed, self._looks, self._disk, journal.warning
+            self._node, environment, servers, self._peers, sealed, self._audit, self._looks, self._disk, journal.warning
         )
         repository, standing = ApplicationRepository(self._database), StandingRepository(self._database)
         self._authority = Authority(standing, self._offload, config.grants)
@@ -102,6 +128,9 @@ class Daemon:
         encryption = Encryption(self._node, self._authority, self._membership, self._audit, chance, metrics.count)
         applications = Applications(repository, self._authority, self._audit, self._offload)
         configurations = Configurations(self._node, repository, self._authority, encryption, self._audit, self._offload, chance)
+        units = UnitCredentials(
+            self._node, UnitCredentialRepository(self._database), self._authority, configurations, self._audit, self._offload
+        )
         stored = MappingRepository(self._database)
         mappings = Mappings(self._node, stored, self._authority, encryption, self._audit, self._offload, chance)
         credentials = Credentials(self._node, stored, self._authority, self._audit, self._offload)
@@ -129,15 +158,20 @@ class Daemon:
             ).routes(),
             *DataRoutes(self._authority, encryption, applications, configurations, self._node).routes(),
             *RoleRoutes(roles, sso).routes(),
+            *UnitRoutes(units).routes(),
             *MappingRoutes(mappings, credentials, tickets).routes(),
             *SecretRoutes(self._node, secret).routes(),
+            *AuditRoutes(self._authority, self._audit).routes(),
             *MasterRoutes(self._node, self._membership, mastership, servers, self._authority, self._audit, self._offload).routes(),
         ]
-        app = App(routes, Callers(clock), os.urandom(4).hex(), metrics.observe, self._defect)
+        prefix = os.urandom(4).hex()
+        app = App(routes, Callers(clock), prefix, Denials(self._audit, clock), metrics.observe, self._defect)
         self._faces = Faces(app)
+        self._credentials = CredentialsSocket(units.give, prefix, journal.warning, self._defect)
         jitter = random.SystemRandom()
         self._follower = Follower(self._membership, lambda: jitter.uniform(0.9, 1.1))
         self._warden = Warden(self._membership)
+        self._anchors = Anchors(self._membership, self._audit.anchor, self._syncing, journal.warning)
         self._watcher = Watcher(self._membership, self._authority, self._follower, self._database)
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -184,6 +218,7 @@ class Daemon:
         await self._check_schema()
         await self._membership.open_sealed_copy()
         await self._faces.start(self._config.server.socket, self._config.server.listen, tls.server_context(self._config.tls))
+        self._credentials.start(self._config.server.credentials_socket)
         keep(asyncio.create_task(self._tell_systemd()))
         try:
             async with asyncio.timeout(FIRST_LOOK):
@@ -194,7 +229,7 @@ class Daemon:
             journal.warning("started without having reached database and master", after_seconds=FIRST_LOOK)
         self._notifier.ready(self._node.sentence())
         journal.info("started", version=__version__, server=self._config.server.name, health=self._node.sentence())
-        for work in (self._watcher.once, self._follower.once, self._warden.once):
+        for work in (self._watcher.once, self._follower.once, self._warden.once, self._anchors.once):
             keep(asyncio.create_task(forever(work, self._loop_failed, 1.0)))
         await self._stopping.wait()
         journal.info("stopping")
@@ -202,12 +237,15 @@ class Daemon:
         self._node.stop()
         for task in list(tasks):
             task.cancel()
+        await self._credentials.stop()
         await self._faces.stop(STOP_GRACE)
         await self._membership.hand_back()
+        await self._anchors.keep()
         await self._peers.close()
         self._offload.close()
         self._looks.close()
         self._disk.close()
+        self._syncing.close()
         self._database.dispose()
         self._audit.close()
 

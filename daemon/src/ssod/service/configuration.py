@@ -119,6 +119,18 @@ class Configurations:
         masked = sorted(record.envelopes.keys() - shown)
         return Configuration(record, properties, masked, ",".join(key_ids), cached_at)
 
+    async def value(self, call: Call, act: str, application_name: str, name: str, field: str) -> bytes:
+        """One value, for a caller whose right to it is known already; audited as `act`. Raises ConfigNotFound."""
+        application = await self._authority.find(application_name)
+        self._authority.enabled(application)
+        record, _ = await self._read(application.name, name)
+        envelope = record.envelopes.get(field)
+        if envelope is None:
+            raise ConfigNotFound(f"configuration {application.name}/{name} has no value for {field}", next_step="give it one")
+        keyring = self._node.for_decryption()
+        self._audit.record(call, act, f"{application.name}/{name}/{field}", envelope[1:17].hex())
+        return keyring.open(_place(application.name, name, field), envelope)
+
     async def put(
         self,
         call: Call,

@@ -46,13 +46,15 @@ class Environment(NamedTuple):
 
 
 class ServerReport(NamedTuple):
-    """What a server says of itself."""
+    """What a server says of itself. Where its audit log ends is left as it was when it does not say."""
 
     attached: bool
     key_id: str | None
     sealed_key_id: str | None
     epoch: int
     version: str
+    audit_sequence: int | None = None
+    audit_head: str | None = None
 
 
 class ServerRecord(NamedTuple):
@@ -65,6 +67,8 @@ class ServerRecord(NamedTuple):
     epoch: int | None
     version: str | None
     last_seen: datetime | None
+    audit_sequence: int | None = None
+    audit_head: str | None = None
 
 
 class Look(NamedTuple):
@@ -138,6 +142,16 @@ class Standing(NamedTuple):
     applications: tuple[Application, ...]
     members: dict[str, frozenset[str]]
     disabled_at: datetime | None
+
+
+class UnitCredential(NamedTuple):
+    """A systemd unit is given this field of a configuration as a credential: the grant, and where the value lives."""
+
+    unit: str
+    credential: str
+    application: str
+    config: str
+    field: str
 
 
 class ConfigEntry(NamedTuple):

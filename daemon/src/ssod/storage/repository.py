@@ -178,6 +178,8 @@ def _server(row: Any) -> ServerRecord:
         row.epoch,
         row.version,
         aware(row.last_seen) if row.last_seen else None,
+        row.audit_sequence,
+        row.audit_head,
     )
 
 
@@ -313,5 +315,6 @@ class ServerRepository:
 
     def report(self, name: str, report: ServerReport, now: datetime) -> None:
         """Writes what an enrolled server says of itself; says nothing for one that is not."""
+        said = {key: value for key, value in report._asdict().items() if value is not None or not key.startswith("audit_")}
         with self._database.transaction() as connection:
-            connection.execute(update(t.server).where(t.server.c.name == name).values(last_seen=now, **report._asdict()))
+            connection.execute(update(t.server).where(t.server.c.name == name).values(last_seen=now, **said))

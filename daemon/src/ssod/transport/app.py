@@ -14,12 +14,15 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from ssod.core.access import Caller
 from ssod.errors import (
     BodyTooLarge,
+    Forbidden,
     Malformed,
     MethodNotAllowed,
     NoSuchPath,
     SsodError,
+    UnknownCaller,
     WrongContentType,
 )
+from ssod.service.denials import Denials
 from ssod.service.ports import Call
 from ssod.transport.callers import Callers
 from ssod.transport.protocol import TlsPeer, UnixPeer
@@ -133,6 +136,7 @@ class App:
         routes: list[Route],
         callers: Callers,
         tracking_prefix: str,
+        denials: Denials,
         observe: Callable[[str, SsodError | None], None],
         defect: Callable[[str, BaseException], None],
     ) -> None:
@@ -152,6 +156,7 @@ class App:
         self.prompt = {route.path.encode(): route.handler for route in routes if route.prompt}
         self._numbers = itertools.count(1)
         self._prefix = tracking_prefix
+        self._denials = denials
         self._observe = observe
         self._defect = defect
 
@@ -161,7 +166,7 @@ class App:
             response = await self._respond(scope, receive, tracking_id)
             self._observe(scope["path"], None)
         except Exception as error:
-            response = self._failed(scope["path"], tracking_id, error)
+            response = self._failed(scope["method"], scope["path"], scope["peer"], tracking_id, error)
         headers = [
             (b"content-type", response.content_type),
             (b"content-length", b"%d" % len(response.body)),
@@ -173,14 +178,23 @@ class App:
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
 
-    def _failed(self, path: str, tracking_id: str, error: Exception) -> Response:
+    def _failed(self, method: str, path: str, peer: UnixPeer | TlsPeer, tracking_id: str, error: Exception) -> Response:
         if isinstance(error, SsodError):
             self._observe(path, error)
+            if isinstance(error, Forbidden):
+                self._denials.note(Call(self._named(peer), tracking_id), error, f"{method} {path}")
             return problem(error, tracking_id)
         # A defect: the caller learns only where to look, the journal learns the rest.
         self._defect(tracking_id, error)
         hidden = SsodError("ssod made a mistake", next_step=f"look in the journal for {tracking_id}")
         return problem(hidden, tracking_id)
+
+    def _named(self, peer: UnixPeer | TlsPeer) -> Caller:
+        """The caller, also one that is not known."""
+        try:
+            return self._callers.of(peer)
+        except UnknownCaller:
+            return Caller(f"uid:{peer.uid}" if isinstance(peer, UnixPeer) else "certificate:", frozenset())
 
     def answer_promptly(
         self, path: bytes, headers: list[tuple[bytes, bytes]], body: bytes, peer: UnixPeer | TlsPeer
@@ -197,7 +211,7 @@ class App:
                 return None
             self._observe(path.decode(), None)
         except Exception as error:
-            response = self._failed(path.decode(), tracking_id, error)
+            response = self._failed("POST", path.decode(), peer, tracking_id, error)
         return b"%bcontent-type: %b\r\ncontent-length: %d\r\ncache-control: no-store\r\n\r\n%b" % (
             STATUS_LINE[response.status],
             response.content_type,

@@ -104,6 +104,11 @@ class ConfigBody(Strict):
     if_version: int | None = None
 
 
+class UnitCredentialBody(Strict):
+    config: Name
+    field: Name
+
+
 Principal = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
 Account = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 Position = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]

@@ -1,10 +1,21 @@
 """The route table: each handler reads its body, calls one use case, and shapes the answer. No decision is made here."""
 
+from ssod.transport.routes.audit import AuditRoutes
 from ssod.transport.routes.data import DataRoutes
 from ssod.transport.routes.mappings import MappingRoutes
 from ssod.transport.routes.master import MasterRoutes
 from ssod.transport.routes.roles import RoleRoutes
 from ssod.transport.routes.secret import SecretRoutes
 from ssod.transport.routes.status import StatusRoutes
+from ssod.transport.routes.units import UnitRoutes
 
-__all__ = ["DataRoutes", "MappingRoutes", "MasterRoutes", "RoleRoutes", "SecretRoutes", "StatusRoutes"]
+__all__ = [
+    "AuditRoutes",
+    "DataRoutes",
+    "MappingRoutes",
+    "MasterRoutes",
+    "RoleRoutes",
+    "SecretRoutes",
+    "StatusRoutes",
+    "UnitRoutes",
+]
