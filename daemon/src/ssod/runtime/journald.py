@@ -20,7 +20,18 @@ AUTHPRIV = "10"
 # What programs do all day is in the file alone.
 BULK = frozenset({"encrypt", "decrypt", "selftest"})
 # What they do nearly as often is told again after a while (seconds): journald drops all that ssod says when it is too much.
-DISCLOSURES = frozenset({"read configuration", "reveal configuration", "look up credentials", "issue ticket", "redeem ticket"})
+DISCLOSURES = frozenset(
+    {
+        "read configuration",
+        "reveal configuration",
+        "look up credentials",
+        "load unit credential",
+        "issue ticket",
+        "redeem ticket",
+        "list mappings",
+        "read mapping",
+    }
+)
 REPEAT_SECONDS = 60.0
 REMEMBERED = 10_000
 
