@@ -17,6 +17,7 @@ INWARDS = {
     "core": {"errors"},
     "age_process": set(),
     "audit_files": {"core"},
+    "client": set(),
     "config": {"core", "errors"},
     "seal": {"core", "errors"},
     "storage": {"core", "errors"},
