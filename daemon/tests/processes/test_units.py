@@ -64,7 +64,12 @@ def test_a_unit_is_given_the_value_and_nothing_besides(s1: Server, unit: str) ->
     [
         ("job.service", "other", {}, "unit job.service is given no credential other"),
         ("stranger.service", "password", {}, "unit stranger.service is given no credential password"),
-        ("job.service", "password", {"inside": "stranger.service"}, "of stranger.service asked for a credential of job.service"),
+        (
+            "job.service",
+            "password",
+            {"inside": "stranger.service"},
+            "unit:stranger.service asked for credential password of job.service",
+        ),
         ("job.service", "password", {"address": "@nothing"}, "not how systemd asks"),
         ("job.service", "password", {"address": "@1/user/job.service/password"}, "not how systemd asks"),
     ],
@@ -76,6 +81,9 @@ def test_whoever_has_no_grant_does_not_start(
     assert load(s1, unit, credential, **how) is None
     assert reason in told()
     assert CANARY not in told()
+    line = json.loads(s1.audit.read_text().splitlines()[-1])
+    if "address" not in how:
+        assert (line["caller"], line["outcome"]) == (f"unit:{how.get('inside', unit)}", "forbidden")
 
 
 def test_the_journal_says_what_to_run(s1: Server, told: Callable[[], str]) -> None:

@@ -165,9 +165,10 @@ class Daemon:
             *MasterRoutes(self._node, self._membership, mastership, servers, self._authority, self._audit, self._offload).routes(),
         ]
         prefix = os.urandom(4).hex()
-        app = App(routes, Callers(clock), prefix, Denials(self._audit, clock), metrics.observe, self._defect)
+        denials = Denials(self._audit, clock)
+        app = App(routes, Callers(clock), prefix, denials, metrics.observe, self._defect)
         self._faces = Faces(app)
-        self._credentials = CredentialsSocket(units.give, prefix, journal.warning, self._defect)
+        self._credentials = CredentialsSocket(units.give, prefix, denials, journal.warning, self._defect)
         jitter = random.SystemRandom()
         self._follower = Follower(self._membership, lambda: jitter.uniform(0.9, 1.1))
         self._warden = Warden(self._membership)

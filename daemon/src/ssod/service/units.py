@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 
-from ssod.errors import DatabaseUnavailable, InvalidValue, UnitCredentialNotFound
+from ssod.errors import DatabaseUnavailable, Forbidden, InvalidValue, UnitCredentialNotFound
 from ssod.service.applications import check_name
 from ssod.service.authority import Authority
 from ssod.service.configuration import Configurations
 from ssod.service.node import Node
 from ssod.service.offload import Offload
 from ssod.service.ports import Audit, Call
-from ssod.storage.records import UnitCredential
+from ssod.storage.records import ApplicationType, UnitCredential
 from ssod.storage.units import UnitCredentialRepository
 
 REMEMBERED_GRANTS = 2000
@@ -84,6 +84,11 @@ class UnitCredentials:
         self._authority.within(call.caller, "manage unit credentials", application)
         check_names(wanted.unit, wanted.credential)
         check_name("configuration", wanted.config)
+        if application.type is not ApplicationType.CONFIG_STORE:
+            raise InvalidValue(
+                f"application {application.name} is of the type {application.type} and keeps no configuration",
+                next_step="give units values of an application of the type config_store",
+            )
         if wanted.field not in {field.name for field in application.fields}:
             raise InvalidValue(
                 f"application {application.name} has no field {wanted.field}",
@@ -103,9 +108,17 @@ class UnitCredentials:
     async def give(self, call: Call, unit: str, credential: str) -> bytes:
         """The value that `unit` is granted under this name. The unit is the caller; it needs no role beside the grant.
 
-        Raises UnitCredentialNotFound, and whatever stands in the way of the value.
+        Raises Forbidden without a grant, and whatever stands in the way of the value.
         """
-        granted = await self._granted(unit, credential)
+        try:
+            granted = await self._granted(unit, credential)
+        except UnitCredentialNotFound as refusal:
+            raise Forbidden(
+                refusal.detail,
+                next_step=f"ssoctl unit-credential set APP {unit} {credential} NAME FIELD",
+                act="load unit credential",
+                subject=credential,
+            ) from None
         return await self._configurations.value(call, "load unit credential", granted.application, granted.config, granted.field)
 
     async def _granted(self, unit: str, credential: str) -> UnitCredential:

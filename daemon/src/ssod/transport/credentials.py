@@ -10,9 +10,10 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from ssod.core.access import Caller
-from ssod.errors import SsodError, UnitCredentialNotFound
+from ssod.errors import Forbidden, SsodError
+from ssod.service.denials import Denials
 from ssod.service.ports import Call
-from ssod.transport.unit_peer import Asked, asked_in, check_peer
+from ssod.transport.unit_peer import asked_in, peer_of
 
 Give = Callable[[Call, str, str], Awaitable[bytes]]
 Warn = Callable[..., None]
@@ -25,8 +26,11 @@ REFUSAL = b"\n" * (2 << 20)
 
 
 class CredentialsSocket:
-    def __init__(self, give: Give, tracking_prefix: str, warn: Warn, defect: Callable[[str, BaseException], None]) -> None:
+    def __init__(
+        self, give: Give, tracking_prefix: str, denials: Denials, warn: Warn, defect: Callable[[str, BaseException], None]
+    ) -> None:
         self._give = give
+        self._denials = denials
         self._prefix = tracking_prefix
         self._numbers = itertools.count(1)
         self._warn = warn
@@ -84,25 +88,19 @@ class CredentialsSocket:
                     await loop.sock_sendall(connection, content)
 
     async def _content(self, connection: socket.socket, address: bytes | str, tracking_id: str) -> bytes:
-        asked: Asked | None = None
+        caller = Caller("uid:unknown", frozenset())
         try:
+            peer = peer_of(connection)
+            caller = Caller(peer.name, frozenset({peer.name}))
             asked = asked_in(address)
-            check_peer(connection, asked.unit)
-            caller = Caller(f"unit:{asked.unit}", frozenset({f"unit:{asked.unit}"}))
+            if peer.uid != 0 or peer.unit != asked.unit:
+                raise Forbidden(f"{peer.name} asked for credential {asked.credential} of {asked.unit}, and only that unit may")
             return await self._give(Call(caller, tracking_id), asked.unit, asked.credential)
         except SsodError as refusal:
-            self._tell(asked, refusal, tracking_id)
+            if isinstance(refusal, Forbidden):
+                self._denials.note(Call(caller, tracking_id), refusal, "load unit credential")
+            step = {"next": refusal.next_step} if refusal.next_step else {}
+            self._warn("a unit is refused a credential", caller=caller.name, reason=refusal.detail, tracking_id=tracking_id, **step)
         except Exception as error:
             self._defect(tracking_id, error)
         return REFUSAL
-
-    def _tell(self, asked: Asked | None, refusal: SsodError, tracking_id: str) -> None:
-        fields = {"reason": refusal.detail, "tracking_id": tracking_id}
-        if asked is not None:
-            fields |= {"unit": asked.unit, "credential": asked.credential}
-        step = refusal.next_step
-        if asked is not None and isinstance(refusal, UnitCredentialNotFound):
-            step = f"ssoctl unit-credential set APP {asked.unit} {asked.credential} NAME FIELD"
-        if step:
-            fields["next"] = step
-        self._warn("a unit was refused a credential", **fields)

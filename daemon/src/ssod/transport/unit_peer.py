@@ -30,6 +30,17 @@ class Asked(NamedTuple):
     credential: str
 
 
+class Peer(NamedTuple):
+    """The kernel's word on who connected. `unit` is None for a process outside of any."""
+
+    uid: int
+    unit: str | None
+
+    @property
+    def name(self) -> str:
+        return f"unit:{self.unit}" if self.uid == 0 and self.unit else f"uid:{self.uid}"
+
+
 def asked_in(address: bytes | str) -> Asked:
     """What systemd's address asks for. Raises Malformed for every other address."""
     parts = _ADDRESS.fullmatch(address) if isinstance(address, bytes) else None
@@ -51,26 +62,24 @@ def unit_in(control_groups: str) -> str | None:
     return None
 
 
-def check_peer(connection: socket.socket, unit: str) -> None:
-    """Raises Forbidden unless systemd itself is asking, on behalf of this very unit."""
+def peer_of(connection: socket.socket) -> Peer:
+    """Raises Forbidden when the kernel does not say."""
     pid, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    if uid != 0:
-        raise Forbidden(f"uid {uid} asked for a credential of {unit}, and only systemd may")
     held = _hold(connection)
     try:
-        found = unit_in(Path(f"/proc/{pid}/cgroup").read_text("utf-8", "surrogateescape")) if pid > 0 else None
+        # A process of another PID namespace has no number here, and is in no unit of this host's.
+        unit = unit_in(Path(f"/proc/{pid}/cgroup").read_text("utf-8", "surrogateescape")) if pid > 0 else None
         if held is not None and not _lives(held):
-            found = None  # what was read may be of a process that was given the number since
+            unit = None  # what was read may be of a process that was given the number since
     except OSError as error:
         raise Forbidden(
-            f"a process asked for a credential of {unit}, and its control group cannot be read: {error.strerror}",
+            f"the control group of a process that asked cannot be read: {error.strerror}",
             next_step="ssod needs to see /proc/PID/cgroup: no hidepid= for /proc, no ProtectProc= in its unit",
         ) from None
     finally:
         if held is not None:
             os.close(held)
-    if found != unit:
-        raise Forbidden(f"process {pid} of {found or 'no unit'} asked for a credential of {unit}")
+    return Peer(uid, unit)
 
 
 def _hold(connection: socket.socket) -> int | None:
