@@ -19,7 +19,7 @@ AUTHPRIV = "10"
 
 # What programs do all day is in the file alone.
 BULK = frozenset({"encrypt", "decrypt", "selftest"})
-# What they do nearly as often is told again after a while (seconds): journald drops all that ssod says when it is too much.
+# What they do nearly as often is told again after a while (seconds).
 DISCLOSURES = frozenset(
     {
         "read configuration",
@@ -34,6 +34,10 @@ DISCLOSURES = frozenset(
 )
 REPEAT_SECONDS = 60.0
 REMEMBERED = 10_000
+# As many at once, and then one in so many seconds, such as while mappings are loaded: a tenth of what makes journald drop all that
+# a service says.
+AT_ONCE = 1000
+PAUSE = 1 / 32
 
 _LENGTH = struct.Struct("<Q")
 
@@ -45,14 +49,21 @@ class JournalCopy:
         self._everything = everything
         self._monotonic = monotonic
         self._path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
+        self._socket: socket.socket | None = None
         self._told: OrderedDict[tuple[str, str, str, str], float] = OrderedDict()
+        self._used = float("-inf")
         self._dropped = 0
 
     def __call__(self, line: AuditLine, chain: str) -> None:
-        if not self._everything and not self._is_news(line):
-            return
+        if not self._everything:
+            if not self._is_news(line):
+                return
+            now = self._monotonic()
+            self._used = max(self._used, now)
+            if self._used - now > (AT_ONCE - 1) * PAUSE:
+                self._dropped += 1
+                return
+            self._used += PAUSE
         fields = {
             "MESSAGE": f"{line.caller}: {line.act} {line.subject}: {line.outcome}",
             "MESSAGE_ID": MESSAGE_ID,
@@ -69,11 +80,25 @@ class JournalCopy:
             "HOLDFAST_CHAIN": chain,
             "HOLDFAST_DROPPED": str(self._dropped),
         }
+        entry = b"".join(_field(name, value.encode()) for name, value in fields.items())
+        self._dropped = 0 if self._send(entry) or self._send(entry) else self._dropped + 1
+
+    def _send(self, entry: bytes) -> bool:
+        """Whether the journal has taken it. One that has gone away is connected to anew by the next try."""
         try:
-            self._socket.sendto(b"".join(_field(name, value.encode()) for name, value in fields.items()), self._path)
-            self._dropped = 0
+            if self._socket is None:
+                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                self._socket.setblocking(False)
+                self._socket.connect(self._path)
+            self._socket.send(entry)
+        except BlockingIOError:
+            return False
         except OSError:
-            self._dropped += 1
+            if self._socket is not None:
+                self._socket.close()
+            self._socket = None
+            return False
+        return True
 
     def _is_news(self, line: AuditLine) -> bool:
         if line.act in BULK:
