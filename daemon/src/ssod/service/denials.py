@@ -11,6 +11,8 @@ from ssod.service.ports import Audit, Call, Clock
 # As many at once, and then one in so many seconds: 2 MB a day for a caller that never rests.
 AT_ONCE = 20
 PAUSE = 10.0
+# Of an act that is told as it was asked for: a path can be long.
+ACT_LENGTH = 200
 # Callers that are remembered; those who have not been refused for the longest time are forgotten first.
 REMEMBERED = 10_000
 
@@ -32,7 +34,7 @@ class Denials:
             return
         outcome = f"{refusal.problem}, and {passed_over} more that are not noted" if passed_over else refusal.problem
         with suppress(AuditUnavailable):  # `problem` of the log says so
-            self._audit.record(call, refusal.act or act, refusal.subject, outcome=outcome)
+            self._audit.record(call, refusal.act or act[:ACT_LENGTH], refusal.subject, outcome=outcome)
         self._used[call.caller.name] = (until + PAUSE, 0)
         if len(self._used) > REMEMBERED:
             self._used.popitem(last=False)
