@@ -280,7 +280,7 @@ class FakeSsod(fake_mappings.FakeMappings):
             raise Problem(404, "application-not-found", f"there is no application {name}")
         return self.state["applications"][name]
 
-    def put_application(self, name: str, body: dict[str, t.Any], dry_run: bool, **_unused: t.Any) -> dict[str, t.Any]:
+    def put_application(self, name: str, body: dict[str, t.Any], dry_run: bool = False, **_unused: t.Any) -> dict[str, t.Any]:
         before = self.state["applications"].get(name, {"name": name, **NEW_APPLICATION, "version": 0})
         version = before["version"]
         if body.get("if_version", version) != version:
