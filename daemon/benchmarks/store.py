@@ -1,7 +1,7 @@
 """Measures the store of credential mappings on PostgreSQL: loading 100,000 of them, and a lookup among few and among very many.
 
-docs/benchmarks.md says what is measured, and how. Prints a table and writes reports/benchmark-store.json. Exits with 1 when a target is
-missed, with 2 when it could not measure.
+docs/benchmarks.md says what is measured, and how. Prints a table and writes reports/benchmark-store.json. Exits with 1 when a
+target is missed, with 2 when it could not measure.
 """
 
 from __future__ import annotations
