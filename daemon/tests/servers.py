@@ -57,6 +57,7 @@ class _NamedConnection(http.client.HTTPSConnection):
 
     def connect(self) -> None:
         plain = socket.create_connection((self.host, self.port), self.timeout)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # head and body are two writes
         try:
             self.sock = self._tls.wrap_socket(plain, server_hostname=self._server)
         except BaseException:

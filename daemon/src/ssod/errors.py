@@ -34,7 +34,7 @@ SsodError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 class SsodError(Exception):
@@ -172,6 +172,10 @@ class WrongContentType(Malformed):
 
 class MethodNotAllowed(Malformed):
     status, problem, title = 405, "method-not-allowed", "this path does not know that method"
+
+    def __init__(self, path: str, allowed: Iterable[str]) -> None:
+        self.allowed = ", ".join(sorted(allowed))
+        super().__init__(f"{path} takes {self.allowed}")
 
 
 class Forbidden(SsodError):

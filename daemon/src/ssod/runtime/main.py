@@ -62,6 +62,7 @@ from ssod.transport.peers import HttpPeers
 from ssod.transport.routes import (
     AuditRoutes,
     DataRoutes,
+    DescriptionRoutes,
     MappingRoutes,
     MasterRoutes,
     RoleRoutes,
@@ -164,6 +165,7 @@ class Daemon:
             *AuditRoutes(self._authority, self._audit).routes(),
             *MasterRoutes(self._node, self._membership, mastership, servers, self._authority, self._audit, self._offload).routes(),
         ]
+        routes += DescriptionRoutes(routes).routes()
         prefix = os.urandom(4).hex()
         denials = Denials(self._audit, clock)
         app = App(routes, Callers(clock), prefix, denials, metrics.observe, self._defect)

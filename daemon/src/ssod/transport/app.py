@@ -25,11 +25,16 @@ from ssod.errors import (
 from ssod.service.denials import Denials
 from ssod.service.ports import Call
 from ssod.transport.callers import Callers
+from ssod.transport.description import Description
 from ssod.transport.protocol import TlsPeer, UnixPeer
 
 T = TypeVar("T")
 
 BODY_BYTES = 16 << 20
+PROBLEM_PREFIX = "urn:holdfast:problem:"
+
+# Stands for the part of a path that takes any one segment.
+ANY = "{}"
 
 _PROBLEM = b"application/problem+json"
 _JSON = b"application/json"
@@ -51,6 +56,16 @@ class Request(NamedTuple):
         if value not in {"true", "false"}:
             raise Malformed(f"{name} is true or false")
         return value == "true"
+
+    def seconds(self, name: str, longest: float) -> float:
+        """A query parameter that says how long to wait; what is longer than `longest` is that, and what is not there is 0."""
+        try:
+            value = float(self.query.get(name, "0"))
+        except ValueError:
+            value = -1.0
+        if not value >= 0:  # neither is NaN
+            raise Malformed(f"{name} is a number of seconds")
+        return min(value, longest)
 
     def header(self, name: bytes) -> bytes | None:
         return next((value for key, value in self.headers if key == name), None)
@@ -79,7 +94,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
 
 
 class Route(NamedTuple):
-    """`path` is split at its slashes; a part `*` takes any one segment. `alone`: cancelled when the client goes away.
+    """`path` is split at its slashes; a part `{name}` takes any one segment. `alone`: cancelled when the client goes away.
 
     `prompt`: a POST whose handler mostly answers without waiting, and then without a task of its own (protocol.py).
     """
@@ -87,6 +102,7 @@ class Route(NamedTuple):
     method: str
     path: str
     handler: Handler
+    description: Description
     alone: bool = False
     prompt: bool = False
 
@@ -117,7 +133,7 @@ def answer(value: object) -> Response:
 
 def problem(error: SsodError, tracking_id: str) -> Response:
     document = Problem(
-        f"urn:holdfast:problem:{error.problem}",
+        PROBLEM_PREFIX + error.problem,
         error.title,
         error.status,
         error.detail,
@@ -125,7 +141,8 @@ def problem(error: SsodError, tracking_id: str) -> Response:
         error.next_step,
         list(error.conditions),
     )
-    return Response(_encode(document), error.status, _PROBLEM)
+    headers = ((b"allow", error.allowed.encode()),) if isinstance(error, MethodNotAllowed) else ()
+    return Response(_encode(document), error.status, _PROBLEM, headers)
 
 
 class App:
@@ -144,15 +161,17 @@ class App:
         self._exact: dict[str, dict[str, Route]] = {}
         self._patterns: list[tuple[tuple[str, ...], dict[str, Route]]] = []
         for route in routes:
-            if "*" not in route.path:
+            if "{" not in route.path:
                 self._exact.setdefault(route.path, {})[route.method] = route
                 continue
-            parts = tuple(route.path.split("/"))
+            parts = tuple(ANY if part.startswith("{") else part for part in route.path.split("/"))
             methods = next((known for pattern, known in self._patterns if pattern == parts), None)
             if methods is None:
                 methods = {}
                 self._patterns.append((parts, methods))
             methods[route.method] = route
+        # A path that is written out goes before one that takes any segment in its place.
+        self._patterns.sort(key=lambda known: [part == ANY for part in known[0]])
         self.prompt = {route.path.encode(): route.handler for route in routes if route.prompt}
         self._numbers = itertools.count(1)
         self._prefix = tracking_prefix
@@ -230,7 +249,7 @@ class App:
             body = await self._whole(body, receive)
         if body and not is_json:
             raise WrongContentType("the body must come with Content-Type: application/json")
-        query = self._query(scope["query_string"]) if scope["query_string"] else {}
+        query = self._query(scope["query_string"], route) if scope["query_string"] else {}
         request = Request(Call(caller, tracking_id), scope["peer"], path, query, headers, body)
         outcome = route.handler(request)
         if isinstance(outcome, Response):
@@ -246,7 +265,7 @@ class App:
             methods, found = self._match(raw_path)
         route = methods.get(method)
         if route is None:
-            raise MethodNotAllowed(f"{path} takes {', '.join(sorted(methods))}")
+            raise MethodNotAllowed(path, methods)
         return route, found
 
     def _match(self, raw_path: bytes) -> tuple[dict[str, Route], tuple[str, ...]]:
@@ -256,17 +275,23 @@ class App:
         except UnicodeDecodeError:
             raise Malformed("the path is not UTF-8") from None
         for pattern, methods in self._patterns:
-            if len(pattern) == len(parts) and all(p in ("*", part) for p, part in zip(pattern, parts, strict=True)):
-                return methods, tuple(part for p, part in zip(pattern, parts, strict=True) if p == "*")
+            if len(pattern) == len(parts) and all(p in (ANY, part) for p, part in zip(pattern, parts, strict=True)):
+                return methods, tuple(part for p, part in zip(pattern, parts, strict=True) if p == ANY)
         raise NoSuchPath("there is nothing at this path", next_step="see docs/api.md")
 
     @staticmethod
-    def _query(text: bytes) -> dict[str, str]:
+    def _query(text: bytes, route: Route) -> dict[str, str]:
         try:
             parsed = parse_qs(text.decode("ascii"), keep_blank_values=True, strict_parsing=True)
         except ValueError:
             raise Malformed("the query cannot be read") from None
-        return {name: values[-1] for name, values in parsed.items()}
+        # A misspelt dry_run, or one that is given twice, must not be the act itself.
+        known = {query.name for query in route.description.query}
+        if not parsed.keys() <= known:
+            raise Malformed(f"this path takes {', '.join(sorted(known)) or 'nothing'} in its query, and something else was given")
+        if any(len(values) > 1 for values in parsed.values()):
+            raise Malformed("a query parameter is given twice")
+        return {name: value for name, (value,) in parsed.items()}
 
     @staticmethod
     def _declares_json(headers: list[tuple[bytes, bytes]]) -> bool:

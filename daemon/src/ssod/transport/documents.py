@@ -14,7 +14,9 @@ Short = Annotated[str, msgspec.Meta(max_length=4096)]
 
 BATCH = 1000
 VALUE_BYTES = 1 << 20
-Value = Annotated[bytes, msgspec.Meta(max_length=VALUE_BYTES)]
+_BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+Bytes = Annotated[bytes, msgspec.Meta(extra_json_schema={"pattern": _BASE64})]
+Value = Annotated[Bytes, msgspec.Meta(max_length=VALUE_BYTES)]
 Text = Annotated[str, msgspec.Meta(max_length=2 * VALUE_BYTES)]
 
 
@@ -41,7 +43,7 @@ class DecryptBody(Strict):
 class EncryptBatchBody(Strict):
     application: Name
     context: Context
-    plaintexts: Annotated[list[bytes], msgspec.Meta(min_length=1, max_length=BATCH)]
+    plaintexts: Annotated[list[Bytes], msgspec.Meta(min_length=1, max_length=BATCH)]
 
 
 class DecryptBatchBody(Strict):
@@ -55,7 +57,7 @@ class Ciphertext(msgspec.Struct):
 
 
 class Plaintext(msgspec.Struct):
-    plaintext: bytes
+    plaintext: Bytes
 
 
 class Ciphertexts(msgspec.Struct):
@@ -63,7 +65,7 @@ class Ciphertexts(msgspec.Struct):
 
 
 class Plaintexts(msgspec.Struct):
-    plaintexts: list[bytes]
+    plaintexts: list[Bytes]
 
 
 class FlagsBody(Strict):
@@ -152,7 +154,7 @@ class BackupBody(Strict):
 
 
 class VerifyBody(Strict):
-    backup: bytes
+    backup: Bytes
     place: Short
     passphrase: str | None = None
     identity: str | None = None
@@ -160,7 +162,7 @@ class VerifyBody(Strict):
 
 
 class RestoreBody(Strict):
-    backup: bytes
+    backup: Bytes
     passphrase: str | None = None
     identity: str | None = None
     dry_run: bool = False
@@ -181,7 +183,8 @@ class DeactivateBody(Strict):
 
 
 class ServerBody(Strict):
-    address: Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\s]+):[0-9]{1,5}$", max_length=300)]
+    # Written so that it means the same to Python and to a reader of the description, where `$` and `\s` differ.
+    address: Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$(?!\n)", max_length=300)]
     may_become_master: bool = False
 
 

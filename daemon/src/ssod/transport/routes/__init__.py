@@ -2,6 +2,7 @@
 
 from ssod.transport.routes.audit import AuditRoutes
 from ssod.transport.routes.data import DataRoutes
+from ssod.transport.routes.description import DescriptionRoutes
 from ssod.transport.routes.mappings import MappingRoutes
 from ssod.transport.routes.master import MasterRoutes
 from ssod.transport.routes.roles import RoleRoutes
@@ -12,6 +13,7 @@ from ssod.transport.routes.units import UnitRoutes
 __all__ = [
     "AuditRoutes",
     "DataRoutes",
+    "DescriptionRoutes",
     "MappingRoutes",
     "MasterRoutes",
     "RoleRoutes",

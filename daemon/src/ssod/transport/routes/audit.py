@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ssod.service.authority import Authority
 from ssod.service.ports import Audit
+from ssod.transport import answers as a
 from ssod.transport.app import Request, Response, Route, answer
+from ssod.transport.description import Description
 
 
 class AuditRoutes:
@@ -15,7 +17,14 @@ class AuditRoutes:
         self._audit = audit
 
     def routes(self) -> list[Route]:
-        return [Route("GET", "/v1/audit/head", self.head)]
+        return [
+            Route(
+                "GET",
+                "/v1/audit/head",
+                self.head,
+                Description("Where the audit log of this server ends", "read audit", a.AuditHead),
+            )
+        ]
 
     def head(self, request: Request) -> Response:
         self._authority.everywhere(request.call.caller, "read audit")

@@ -8,16 +8,31 @@ from typing import Any
 
 import msgspec
 
-from ssod.errors import MasterLost
+from ssod.errors import (
+    ApplicationIncomplete,
+    ApplicationInUse,
+    ApplicationNotFound,
+    ConfigNotFound,
+    DatabaseUnavailable,
+    DataLoss,
+    InvalidValue,
+    MasterLost,
+    VersionConflict,
+)
 from ssod.service.application_plan import Wanted
 from ssod.service.applications import Applications
 from ssod.service.authority import Authority
 from ssod.service.configuration import Configuration, Configurations
 from ssod.service.encryption import Encryption
 from ssod.service.node import Node
+from ssod.transport import answers as a
 from ssod.transport import documents as d
 from ssod.transport.app import Handler, Request, Response, Route, answer, body_as
+from ssod.transport.description import ANYBODY, DRY_RUN, ENCRYPTING, IN_APPLICATION, OPENING, STORING, Description, Query
 from ssod.transport.routes.shapes import application_document, time_text
+
+REVEAL = Query("reveal", bool, "Every value, also of masked fields; audited as a disclosure.")
+WITH_DATA = Query("with_data", bool, "Delete its configurations and mappings with it.")
 
 
 class DataRoutes:
@@ -45,18 +60,128 @@ class DataRoutes:
 
     def routes(self) -> list[Route]:
         return [
-            Route("POST", "/v1/encrypt", self.encrypt, prompt=True),
-            Route("POST", "/v1/decrypt", self.decrypt, prompt=True),
-            Route("POST", "/v1/encrypt-batch", self.encrypt_batch),
-            Route("POST", "/v1/decrypt-batch", self.decrypt_batch),
-            Route("GET", "/v1/applications", self.list_applications),
-            Route("GET", "/v1/applications/*", self.show_application),
-            Route("PUT", "/v1/applications/*", self.put_application),
-            Route("DELETE", "/v1/applications/*", self.delete_application),
-            Route("GET", "/v1/applications/*/config", self.list_configs),
-            Route("GET", "/v1/applications/*/config/*", self.get_config),
-            Route("PUT", "/v1/applications/*/config/*", self.put_config),
-            Route("DELETE", "/v1/applications/*/config/*", self.delete_config),
+            Route(
+                "POST",
+                "/v1/encrypt",
+                self.encrypt,
+                Description("Encrypt a value", "encrypt", d.Ciphertext, d.EncryptBody, problems=(*IN_APPLICATION, *ENCRYPTING)),
+                prompt=True,
+            ),
+            Route(
+                "POST",
+                "/v1/decrypt",
+                self.decrypt,
+                Description("Decrypt a value", "decrypt", d.Plaintext, d.DecryptBody, problems=(*IN_APPLICATION, *OPENING)),
+                prompt=True,
+            ),
+            Route(
+                "POST",
+                "/v1/encrypt-batch",
+                self.encrypt_batch,
+                Description(
+                    "Encrypt up to 1,000 values",
+                    "encrypt",
+                    d.Ciphertexts,
+                    d.EncryptBatchBody,
+                    problems=(*IN_APPLICATION, *ENCRYPTING),
+                ),
+            ),
+            Route(
+                "POST",
+                "/v1/decrypt-batch",
+                self.decrypt_batch,
+                Description(
+                    "Decrypt up to 1,000 values: all, or none",
+                    "decrypt",
+                    d.Plaintexts,
+                    d.DecryptBatchBody,
+                    problems=(*IN_APPLICATION, *OPENING),
+                ),
+            ),
+            Route(
+                "GET",
+                "/v1/applications",
+                self.list_applications,
+                Description(
+                    "List the applications that the caller may see", ANYBODY, a.Applications, problems=(DatabaseUnavailable,)
+                ),
+            ),
+            Route(
+                "GET",
+                "/v1/applications/{application}",
+                self.show_application,
+                Description("Show an application", "read application", a.Application, problems=(ApplicationNotFound,)),
+            ),
+            Route(
+                "PUT",
+                "/v1/applications/{application}",
+                self.put_application,
+                Description(
+                    "Create or change an application",
+                    "change application users",
+                    a.ApplicationWritten,
+                    d.ApplicationBody,
+                    query=(DRY_RUN,),
+                    problems=(VersionConflict, DataLoss, ApplicationIncomplete, InvalidValue),
+                ),
+            ),
+            Route(
+                "DELETE",
+                "/v1/applications/{application}",
+                self.delete_application,
+                Description(
+                    "Delete an application",
+                    "change application",
+                    a.ApplicationDeleted,
+                    query=(WITH_DATA, DRY_RUN),
+                    problems=(ApplicationNotFound, ApplicationInUse),
+                ),
+            ),
+            Route(
+                "GET",
+                "/v1/applications/{application}/config",
+                self.list_configs,
+                Description(
+                    "List the configurations of an application", "list configuration", a.Configs, problems=(ApplicationNotFound,)
+                ),
+            ),
+            Route(
+                "GET",
+                "/v1/applications/{application}/config/{config}",
+                self.get_config,
+                Description(
+                    "Read a configuration",
+                    "read configuration",
+                    a.Config,
+                    query=(REVEAL,),
+                    problems=(*IN_APPLICATION, ConfigNotFound, *OPENING),
+                ),
+            ),
+            Route(
+                "PUT",
+                "/v1/applications/{application}/config/{config}",
+                self.put_config,
+                Description(
+                    "Replace a configuration",
+                    "change configuration",
+                    a.ConfigWritten,
+                    d.ConfigBody,
+                    query=(DRY_RUN,),
+                    problems=(*IN_APPLICATION, *STORING),
+                ),
+            ),
+            Route(
+                "DELETE",
+                "/v1/applications/{application}/config/{config}",
+                self.delete_config,
+                Description(
+                    "Delete a configuration",
+                    "change configuration",
+                    a.Deleted,
+                    query=(DRY_RUN,),
+                    problems=(ApplicationNotFound, ConfigNotFound),
+                ),
+            ),
         ]
 
     # One value a request is the busiest path: these two answer without a coroutine when nothing has to be waited for.

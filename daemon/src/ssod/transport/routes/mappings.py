@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from ssod.errors import Malformed
+import msgspec
+
+from ssod.errors import (
+    ApplicationNotFound,
+    ExternalIdTaken,
+    InvalidValue,
+    Malformed,
+    MappingDisabled,
+    MappingNotFound,
+    NoCredentials,
+    NoKeyring,
+    TicketRejected,
+    TicketsNotAllowed,
+    VersionConflict,
+)
 from ssod.service.credentials import Credentials, Disclosed, key_ids_text
 from ssod.service.mappings import Mappings, Wanted, Written
 from ssod.service.tickets import Tickets
 from ssod.storage.records import Mapping
+from ssod.transport import answers as a
 from ssod.transport import documents as d
 from ssod.transport.app import Request, Response, Route, answer, body_as
+from ssod.transport.description import DRY_RUN, IN_APPLICATION, OPENING, STORING, Description, Query
 from ssod.transport.routes.shapes import time_text
+
+PAGE = (
+    Query("after", str, "Begin behind this principal."),
+    Query("limit", Annotated[int, msgspec.Meta(ge=1, le=d.BATCH)], "How many at most."),
+    Query("external_id", str, "Only those of this external account."),
+)
+OWN = (*IN_APPLICATION, InvalidValue, MappingNotFound)
+LOOKED_UP = (*OWN, MappingDisabled, NoCredentials, *OPENING)
 
 
 def mapping_document(mapping: Mapping) -> dict[str, Any]:
@@ -51,17 +75,130 @@ class MappingRoutes:
 
     def routes(self) -> list[Route]:
         return [
-            Route("GET", "/v1/applications/*/mappings", self.page),
-            Route("POST", "/v1/applications/*/mappings/load", self.load),
-            Route("GET", "/v1/applications/*/mappings/*", self.get),
-            Route("PUT", "/v1/applications/*/mappings/*", self.put),
-            Route("DELETE", "/v1/applications/*/mappings/*", self.delete),
-            Route("GET", "/v1/applications/*/mapping", self.get_own),
-            Route("PUT", "/v1/applications/*/mapping", self.put_own),
-            Route("DELETE", "/v1/applications/*/mapping", self.delete_own),
-            Route("GET", "/v1/applications/*/credentials", self.look_up),
-            Route("POST", "/v1/applications/*/tickets", self.issue),
-            Route("POST", "/v1/applications/*/tickets/redeem", self.redeem),
+            Route(
+                "GET",
+                "/v1/applications/{application}/mappings",
+                self.page,
+                Description(
+                    "List mappings, by principal; never values",
+                    "list mappings",
+                    a.Mappings,
+                    query=PAGE,
+                    problems=(ApplicationNotFound,),
+                ),
+            ),
+            Route(
+                "POST",
+                "/v1/applications/{application}/mappings/load",
+                self.load,
+                Description(
+                    "Create or change up to 1,000 mappings: all, or none",
+                    "manage mappings",
+                    a.Loaded,
+                    d.LoadBody,
+                    query=(DRY_RUN,),
+                    problems=(*IN_APPLICATION, *STORING, ExternalIdTaken),
+                ),
+            ),
+            Route(
+                "GET",
+                "/v1/applications/{application}/mappings/{principal}",
+                self.get,
+                Description(
+                    "Show a mapping; never values", "read mapping", a.Mapping, problems=(ApplicationNotFound, MappingNotFound)
+                ),
+            ),
+            Route(
+                "PUT",
+                "/v1/applications/{application}/mappings/{principal}",
+                self.put,
+                Description(
+                    "Create or change a mapping",
+                    "manage mappings",
+                    a.MappingWritten,
+                    d.MappingBody,
+                    query=(DRY_RUN,),
+                    problems=(*IN_APPLICATION, *STORING, ExternalIdTaken),
+                ),
+            ),
+            Route(
+                "DELETE",
+                "/v1/applications/{application}/mappings/{principal}",
+                self.delete,
+                Description(
+                    "Delete a mapping",
+                    "manage mappings",
+                    a.Deleted,
+                    query=(DRY_RUN,),
+                    problems=(ApplicationNotFound, MappingNotFound, VersionConflict),
+                ),
+            ),
+            Route(
+                "GET",
+                "/v1/applications/{application}/mapping",
+                self.get_own,
+                Description("Show the caller's own mapping", "manage own mapping", a.Mapping, problems=OWN),
+            ),
+            Route(
+                "PUT",
+                "/v1/applications/{application}/mapping",
+                self.put_own,
+                Description(
+                    "Create or change the caller's own mapping",
+                    "manage own mapping",
+                    a.MappingWritten,
+                    d.OwnMappingBody,
+                    query=(DRY_RUN,),
+                    problems=(*OWN, *STORING, ExternalIdTaken),
+                ),
+            ),
+            Route(
+                "DELETE",
+                "/v1/applications/{application}/mapping",
+                self.delete_own,
+                Description(
+                    "Delete the caller's own mapping",
+                    "manage own mapping",
+                    a.Deleted,
+                    query=(DRY_RUN,),
+                    problems=(*OWN, MappingDisabled, VersionConflict),
+                ),
+            ),
+            Route(
+                "GET",
+                "/v1/applications/{application}/credentials",
+                self.look_up,
+                Description(
+                    "Look up the caller's own credentials; audited as a disclosure",
+                    "look up own credentials",
+                    a.Credentials,
+                    problems=LOOKED_UP,
+                ),
+            ),
+            Route(
+                "POST",
+                "/v1/applications/{application}/tickets",
+                self.issue,
+                Description(
+                    "Issue a ticket for the caller",
+                    "issue ticket",
+                    a.Ticket,
+                    d.Empty,
+                    problems=(*IN_APPLICATION, TicketsNotAllowed, InvalidValue, NoKeyring),
+                ),
+            ),
+            Route(
+                "POST",
+                "/v1/applications/{application}/tickets/redeem",
+                self.redeem,
+                Description(
+                    "Redeem a ticket for the credentials of whom it was issued to",
+                    "redeem ticket",
+                    a.Credentials,
+                    d.RedeemBody,
+                    problems=(*LOOKED_UP, TicketsNotAllowed, TicketRejected),
+                ),
+            ),
         ]
 
     async def page(self, request: Request) -> Response:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from ssod.errors import DatabaseUnavailable, InvalidValue, RoleNotFound, VersionConflict, WouldLockOut
 from ssod.service.roles import Roles
 from ssod.service.sso import Sso
+from ssod.transport import answers as a
 from ssod.transport import documents as d
 from ssod.transport.app import Request, Response, Route, answer, body_as
+from ssod.transport.description import ANYBODY, DRY_RUN, Description
 from ssod.transport.routes.shapes import time_text
 
 
@@ -22,10 +25,37 @@ class RoleRoutes:
 
     def routes(self) -> list[Route]:
         return [
-            Route("GET", "/v1/roles", self.list_roles),
-            Route("PUT", "/v1/roles/*", self.put_role),
-            Route("GET", "/v1/sso", self.show_sso),
-            Route("PUT", "/v1/sso", self.put_sso),
+            Route(
+                "GET",
+                "/v1/roles",
+                self.list_roles,
+                Description("List the environment-wide roles and who has them", "read roles", a.Roles),
+            ),
+            Route(
+                "PUT",
+                "/v1/roles/{role}",
+                self.put_role,
+                Description(
+                    "Say who has a role on every server",
+                    "manage roles",
+                    a.RoleWritten,
+                    d.RoleBody,
+                    query=(DRY_RUN,),
+                    problems=(RoleNotFound, WouldLockOut, VersionConflict, InvalidValue),
+                ),
+            ),
+            Route(
+                "GET",
+                "/v1/sso",
+                self.show_sso,
+                Description("Whether SSO is enabled in the environment", ANYBODY, a.Sso, problems=(DatabaseUnavailable,)),
+            ),
+            Route(
+                "PUT",
+                "/v1/sso",
+                self.put_sso,
+                Description("Enable or disable SSO on every server at once", "enable SSO", a.Sso, d.SsoBody),
+            ),
         ]
 
     async def list_roles(self, request: Request) -> Response:

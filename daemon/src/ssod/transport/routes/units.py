@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from ssod.errors import ApplicationNotFound, InvalidValue, UnitCredentialNotFound, UnitCredentialTaken, VersionConflict
 from ssod.service.units import UnitCredentials
 from ssod.storage.records import UnitCredential
+from ssod.transport import answers as a
 from ssod.transport import documents as d
 from ssod.transport.app import Request, Response, Route, answer, body_as
+from ssod.transport.description import DRY_RUN, Description
 
 
 class UnitRoutes:
@@ -15,10 +18,53 @@ class UnitRoutes:
 
     def routes(self) -> list[Route]:
         return [
-            Route("GET", "/v1/applications/*/unit-credentials", self.list_all),
-            Route("GET", "/v1/applications/*/unit-credentials/*/*", self.show),
-            Route("PUT", "/v1/applications/*/unit-credentials/*/*", self.put),
-            Route("DELETE", "/v1/applications/*/unit-credentials/*/*", self.delete),
+            Route(
+                "GET",
+                "/v1/applications/{application}/unit-credentials",
+                self.list_all,
+                Description(
+                    "List which value a systemd unit is given under which name",
+                    "list configuration",
+                    a.UnitCredentials,
+                    problems=(ApplicationNotFound,),
+                ),
+            ),
+            Route(
+                "GET",
+                "/v1/applications/{application}/unit-credentials/{unit}/{credential}",
+                self.show,
+                Description(
+                    "Show which value a systemd unit is given",
+                    "list configuration",
+                    a.UnitCredential,
+                    problems=(ApplicationNotFound, UnitCredentialNotFound),
+                ),
+            ),
+            Route(
+                "PUT",
+                "/v1/applications/{application}/unit-credentials/{unit}/{credential}",
+                self.put,
+                Description(
+                    "Give a systemd unit a value",
+                    "manage unit credentials",
+                    a.UnitCredentialWritten,
+                    d.UnitCredentialBody,
+                    query=(DRY_RUN,),
+                    problems=(ApplicationNotFound, UnitCredentialTaken, VersionConflict, InvalidValue),
+                ),
+            ),
+            Route(
+                "DELETE",
+                "/v1/applications/{application}/unit-credentials/{unit}/{credential}",
+                self.delete,
+                Description(
+                    "Give a systemd unit a value no more",
+                    "manage unit credentials",
+                    a.UnitCredential,
+                    query=(DRY_RUN,),
+                    problems=(ApplicationNotFound, UnitCredentialNotFound),
+                ),
+            ),
         ]
 
     async def list_all(self, request: Request) -> Response:
