@@ -84,6 +84,7 @@ def test_whoever_has_no_grant_does_not_start(
     line = json.loads(s1.audit.read_text().splitlines()[-1])
     if "address" not in how:
         assert (line["caller"], line["outcome"]) == (f"unit:{how.get('inside', unit)}", "forbidden")
+        assert credential in line["subject"]
 
 
 def test_the_journal_says_what_to_run(s1: Server, told: Callable[[], str]) -> None:

@@ -94,7 +94,10 @@ class CredentialsSocket:
             caller = Caller(peer.name, frozenset({peer.name}))
             asked = asked_in(address)
             if peer.uid != 0 or peer.unit != asked.unit:
-                raise Forbidden(f"{peer.name} asked for credential {asked.credential} of {asked.unit}, and only that unit may")
+                raise Forbidden(
+                    f"{peer.name} asked for credential {asked.credential} of {asked.unit}, and only that unit may",
+                    subject=f"{asked.credential} of {asked.unit}",
+                )
             return await self._give(Call(caller, tracking_id), asked.unit, asked.credential)
         except SsodError as refusal:
             if isinstance(refusal, Forbidden):
