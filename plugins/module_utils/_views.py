@@ -38,6 +38,11 @@ def application_view(answer: t.Mapping[str, t.Any]) -> Fields:
     return {**answer, "state": "present"}
 
 
+def role_view(answer: t.Mapping[str, t.Any]) -> Fields:
+    """One of GET /v1/roles as sso_role sees it."""
+    return {name: answer[name] for name in ("role", "members", "configured")}
+
+
 def config_view(answer: t.Mapping[str, t.Any]) -> Fields:
     """GET /v1/applications/A/config/N as application_config sees it: without what is masked."""
     masked = list(answer["masked"])

@@ -135,7 +135,7 @@ mapping = Table(
     Column("disabled_by_administrator", Boolean, nullable=False),
     Column("version", Integer, nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
-    UniqueConstraint("application", "exclusive_id"),
+    UniqueConstraint("exclusive_id", "application"),
 )
 
 mapping_value = Table(

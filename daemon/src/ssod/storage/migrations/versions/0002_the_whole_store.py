@@ -37,7 +37,7 @@ def upgrade() -> None:
         sa.Column("disabled_by_administrator", sa.Boolean, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
-        sa.UniqueConstraint("application", "exclusive_id"),
+        sa.UniqueConstraint("exclusive_id", "application"),
     )
     op.create_table(
         "mapping_value",
