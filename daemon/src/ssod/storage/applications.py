@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
 from ssod.errors import ApplicationInUse, ApplicationNotFound, ConfigNotFound, InvalidValue, Refused, VersionConflict
 from ssod.storage import schema as t
+from ssod.storage.changes import DATA, Change, announce
 from ssod.storage.records import Application, ApplicationType, ConfigEntry, ConfigRecord, Field, Flags, Stored, Uses
 from ssod.storage.repository import Database, aware, read_environment
 
@@ -72,6 +73,7 @@ def _stored(connection: Connection, name: str, fields: Iterable[str]) -> Stored:
 def _delete_data(connection: Connection, name: str) -> None:
     for table in (t.config_value, t.config, t.mapping_value, t.mapping, t.unit_credential):
         connection.execute(delete(table).where(table.c.application == name))
+    announce(connection, *(Change(kind, name) for kind in DATA))
 
 
 def _delete_fields(connection: Connection, name: str, fields: list[str]) -> None:
@@ -87,6 +89,7 @@ def _delete_fields(connection: Connection, name: str, fields: list[str]) -> None
     connection.execute(
         delete(t.unit_credential).where(t.unit_credential.c.application == name, t.unit_credential.c.field.in_(fields))
     )
+    announce(connection, *(Change(kind, name) for kind in DATA))
 
 
 def _check_kept(application: Application, wanted: ConfigRecord) -> None:
@@ -165,6 +168,7 @@ class ApplicationRepository:
                 connection.execute(insert(t.application).values(values))
             else:
                 connection.execute(update(t.application).where(t.application.c.name == wanted.name).values(values))
+            announce(connection, Change("application", wanted.name))
             return wanted._replace(version=found + 1)
 
     @staticmethod
@@ -191,6 +195,7 @@ class ApplicationRepository:
                 refuse_while_in_use(name, _stored(connection, name, ()).all)
             _delete_data(connection, name)
             connection.execute(delete(t.application).where(t.application.c.name == name))
+            announce(connection, Change("application", name))
 
     def configs(self, application: str) -> list[ConfigEntry]:
         with self._database.reads() as connection:
@@ -250,6 +255,7 @@ class ApplicationRepository:
                     insert(t.config_value),
                     [key | {"field": f, "key_id": key_id, "envelope": e} for f, e in wanted.envelopes.items()],
                 )
+            announce(connection, Change("config", wanted.application, wanted.name))
             return found + 1
 
     def delete_config(self, application: str, name: str) -> int:
@@ -263,4 +269,5 @@ class ApplicationRepository:
                 delete(t.config_value).where(t.config_value.c.application == application, t.config_value.c.name == name)
             )
             connection.execute(delete(t.config).where(here))
+            announce(connection, Change("config", application, name))
             return int(row.version)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from ssod.storage import schema as t
 from ssod.storage.applications import read_applications
+from ssod.storage.changes import Change, announce
 from ssod.storage.records import Standing
 from ssod.storage.repository import Database, aware, read_environment
 
@@ -42,6 +43,7 @@ class StandingRepository:
             rows = [{"role": role, "principal": principal} for principal in sorted(set(principals))]
             if rows:
                 connection.execute(insert(t.role_member), rows)
+            announce(connection, Change("role", name=role))
             return before
 
     def put_disabled(self, moment: datetime | None) -> datetime | None:
@@ -51,4 +53,5 @@ class StandingRepository:
             if moment is not None:
                 statement = statement.where(t.environment.c.disabled_at.is_(None))
             connection.execute(statement)
+            announce(connection, Change("sso"))
             return _disabled_at(connection)
