@@ -240,8 +240,7 @@ class Daemon:
         self._node.stop()
         for task in list(tasks):
             task.cancel()
-        await self._credentials.stop()
-        await self._faces.stop(STOP_GRACE)
+        await asyncio.gather(self._credentials.stop(), self._faces.stop(STOP_GRACE))
         await self._membership.hand_back()
         await self._anchors.keep()
         await self._peers.close()
