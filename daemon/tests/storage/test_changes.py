@@ -17,7 +17,7 @@ CHANGE = Change("config", "sftp", "in/ü")
 def heard(database: Database) -> list[Change]:
     """What this process hears."""
     changes: list[Change] = []
-    database.hear = changes.extend
+    database.hear = lambda announced: changes.extend(announced.changes)
     return changes
 
 

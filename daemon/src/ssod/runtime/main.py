@@ -23,6 +23,7 @@ from ssod.runtime import journal
 from ssod.runtime.audit import Copy, FileAudit, no_copy
 from ssod.runtime.clock import SystemClock
 from ssod.runtime.journald import JournalCopy
+from ssod.runtime.listener import Listener
 from ssod.runtime.loops import ANCHOR_LIMIT, Anchors, Follower, Warden, Watcher, forever
 from ssod.runtime.mandate import ClusterMandate, OperatorMandate
 from ssod.runtime.metrics import Metrics
@@ -34,6 +35,7 @@ from ssod.service.configuration import Configurations
 from ssod.service.credentials import Credentials
 from ssod.service.denials import Denials
 from ssod.service.encryption import Encryption
+from ssod.service.feed import Feed
 from ssod.service.fitness import Fitness
 from ssod.service.mappings import Mappings
 from ssod.service.mastership import MastershipService
@@ -69,6 +71,7 @@ from ssod.transport.routes import (
     SecretRoutes,
     StatusRoutes,
     UnitRoutes,
+    WatchRoutes,
 )
 
 STOP_GRACE = 10.0
@@ -98,6 +101,7 @@ class Daemon:
         self._offload = Offload(late=self._database_silent)
         # Looks at the database have threads of their own: it is they that find out when the others wait in vain.
         self._looks = Offload(6, late=self._database_silent)
+        self._listening = Offload(1)
         self._disk = Offload(1, late=disk_silent)
         # A sync to a busy disk takes its time, and must not be taken for a disk that hangs.
         self._syncing = Offload(1, ANCHOR_LIMIT, late=disk_silent)
@@ -123,12 +127,16 @@ class Daemon:
         )
         repository, standing = ApplicationRepository(self._database), StandingRepository(self._database)
         self._authority = Authority(standing, self._offload, config.grants)
+        self._feed = Feed(lambda: os.urandom(8).hex())
+        self._listener = Listener(self._database, self._feed, self._authority, self._listening, journal.info)
         self._expires = tls.expires_at(config.tls)
         metrics = Metrics(self._node, self._expires_timestamp)
         chance = os.urandom
         encryption = Encryption(self._node, self._authority, self._membership, self._audit, chance, metrics.count)
         applications = Applications(repository, self._authority, self._audit, self._offload)
-        configurations = Configurations(self._node, repository, self._authority, encryption, self._audit, self._offload, chance)
+        configurations = Configurations(
+            self._node, repository, self._authority, encryption, self._audit, self._offload, chance, self._feed
+        )
         units = UnitCredentials(
             self._node, UnitCredentialRepository(self._database), self._authority, configurations, self._audit, self._offload
         )
@@ -157,10 +165,11 @@ class Daemon:
                 lambda: self._expires,
                 metrics.render,
             ).routes(),
-            *DataRoutes(self._authority, encryption, applications, configurations, self._node).routes(),
+            *DataRoutes(self._authority, encryption, applications, configurations, self._node, self._feed).routes(),
             *RoleRoutes(roles, sso).routes(),
             *UnitRoutes(units).routes(),
             *MappingRoutes(mappings, credentials, tickets).routes(),
+            *WatchRoutes(self._authority, self._feed).routes(),
             *SecretRoutes(self._node, secret).routes(),
             *AuditRoutes(self._authority, self._audit).routes(),
             *MasterRoutes(self._node, self._membership, mastership, servers, self._authority, self._audit, self._offload).routes(),
@@ -218,6 +227,7 @@ class Daemon:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
+        self._listener.attach()
         await self._check_schema()
         await self._membership.open_sealed_copy()
         await self._faces.start(self._config.server.socket, self._config.server.listen, tls.server_context(self._config.tls))
@@ -232,12 +242,21 @@ class Daemon:
             journal.warning("started without having reached database and master", after_seconds=FIRST_LOOK)
         self._notifier.ready(self._node.sentence())
         journal.info("started", version=__version__, server=self._config.server.name, health=self._node.sentence())
-        for work in (self._watcher.once, self._follower.once, self._warden.once, self._anchors.once):
+        loops = (
+            self._watcher.once,
+            self._follower.once,
+            self._warden.once,
+            self._anchors.once,
+            self._listener.once,
+            self._listener.keep_authority,
+        )
+        for work in loops:
             keep(asyncio.create_task(forever(work, self._loop_failed, 1.0)))
         await self._stopping.wait()
         journal.info("stopping")
         self._notifier.stopping()
         self._node.stop()
+        self._feed.close()
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(self._credentials.stop(), self._faces.stop(STOP_GRACE))
@@ -246,6 +265,7 @@ class Daemon:
         await self._peers.close()
         self._offload.close()
         self._looks.close()
+        self._listening.close()
         self._disk.close()
         self._syncing.close()
         self._database.dispose()

@@ -23,6 +23,8 @@ class Authority:
         self._offload = offload
         self._known: dict[str, Application] | None = None
         self._missed = float("-inf")
+        self._asked = 0
+        self._taken = 0
         self.configured = configured
         self.stored = Grants()
         self.disabled_at: datetime | None = None
@@ -34,8 +36,15 @@ class Authority:
 
     async def reload(self) -> None:
         """Raises DatabaseUnavailable, and keeps what is known."""
+        self._asked += 1
+        asked = self._asked
         standing = await self._offload(self._repository.read)
-        self._known = {application.name: application for application in standing.applications}
+        if asked < self._taken:
+            return  # reloads overlap: what an earlier one saw must not undo what a later one has shown
+        self._taken = asked
+        known = self._known or {}
+        # One that is as it was stays the same object: what was made for it is told by that to be right still.
+        self._known = {each.name: known[each.name] if known.get(each.name) == each else each for each in standing.applications}
         self.stored = Grants.of(standing.members)
         self._grants = self.configured | self.stored
         self.disabled_at = standing.disabled_at
@@ -64,7 +73,10 @@ class Authority:
 
     def everywhere(self, caller: Caller, act: str) -> None:
         """Raises Forbidden unless an environment-wide role of the caller may act."""
-        require(act, caller, roles(caller, self._grants))
+        require(act, caller, self.held_everywhere(caller))
+
+    def held_everywhere(self, caller: Caller) -> frozenset[Role]:
+        return roles(caller, self._grants)
 
     def held(self, caller: Caller, application: Application) -> frozenset[Role]:
         return roles(caller, self._grants, application.administrators, application.users)

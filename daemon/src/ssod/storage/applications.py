@@ -210,19 +210,18 @@ class ApplicationRepository:
             return [ConfigEntry(r.name, r.version, aware(r.updated_at), tuple(fields.get(r.name, ()))) for r in rows]
 
     def config(self, application: str, name: str) -> ConfigRecord:
-        """Raises ConfigNotFound."""
+        """One statement: who reads for the first time waits for one answer of the database. Raises ConfigNotFound."""
+        config, value = t.config.c, t.config_value.c
         with self._database.reads() as connection:
-            row = connection.execute(
-                select(t.config).where(t.config.c.application == application, t.config.c.name == name)
-            ).one_or_none()
-            if row is None:
-                raise ConfigNotFound(f"application {application} has no configuration {name!r}")
-            values = connection.execute(
-                select(t.config_value.c.field, t.config_value.c.envelope).where(
-                    t.config_value.c.application == application, t.config_value.c.name == name
-                )
-            )
-            return ConfigRecord(application, name, row.version, aware(row.updated_at), {v.field: v.envelope for v in values})
+            rows = connection.execute(
+                select(config.version, config.updated_at, value.field, value.envelope)
+                .join_from(t.config, t.config_value, isouter=True)
+                .where(config.application == application, config.name == name)
+            ).all()
+        if not rows:
+            raise ConfigNotFound(f"application {application} has no configuration {name!r}")
+        envelopes = {row.field: row.envelope for row in rows if row.field is not None}
+        return ConfigRecord(application, name, rows[0].version, aware(rows[0].updated_at), envelopes)
 
     def put_config(self, wanted: ConfigRecord, key_id: bytes, if_version: int) -> int:
         """Stores envelopes sealed under `key_id` and returns the new version.

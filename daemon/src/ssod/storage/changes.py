@@ -18,6 +18,9 @@ CHANNEL = "ssod"
 # fill PostgreSQL's queue, nor wake every server a thousand times.
 MOST = 100
 
+# SQLite keeps 32 bits with a sign.
+NUMBERS = 1 << 31
+
 _PENDING = "ssod changes"
 _NOTIFY = text("SELECT pg_notify(:channel, payload) FROM unnest(:payloads) AS payload").bindparams(
     bindparam("channel", CHANNEL), bindparam("payloads", type_=ARRAY(Text))
@@ -36,21 +39,37 @@ class Change(NamedTuple):
     name: str = ""
 
 
+class Announced:
+    """What one transaction has announced. `numbers` are SQLite's before and after it: see `announce`."""
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.numbers: tuple[int, int] | None = None
+
+
 def announce(connection: Connection, *changes: Change) -> None:
-    """To be called in the transaction that makes the changes; nobody hears of one that is rolled back."""
+    """To be called in the transaction that makes the changes; nobody hears of one that is rolled back.
+
+    SQLite tells other processes nothing; there a number in the file counts the announcements, for them to look at.
+    """
     told = list(dict.fromkeys(changes))
     if len(told) > MOST:
         told = list(dict.fromkeys(change._replace(name="") for change in told))
-    connection.info.setdefault(_PENDING, []).extend(told)
+    announced: Announced = connection.info.setdefault(_PENDING, Announced())
+    announced.changes += told
     if connection.dialect.name == "postgresql":
         connection.execute(_NOTIFY, {"payloads": list(map(payload, told))})
+        return
+    before = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+    after = (before + 1) % NUMBERS
+    connection.exec_driver_sql(f"PRAGMA user_version = {after}")
+    announced.numbers = (announced.numbers or (before, after))[0], after
 
 
-def collect(connection: Connection) -> list[Change]:
-    """A list that holds, from now on, what is announced on this connection."""
-    changes: list[Change] = []
-    connection.info[_PENDING] = changes
-    return changes
+def collect(connection: Connection) -> Announced:
+    """Holds, from now on, what is announced on this connection."""
+    announced = connection.info[_PENDING] = Announced()
+    return announced
 
 
 def payload(change: Change) -> str:

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalErr
 
 from ssod.errors import DatabaseUnavailable, InvalidValue, SecretExists, ServerIsMaster, ServerNotFound, StaleEpoch, VersionConflict
 from ssod.storage import schema as t
-from ssod.storage.changes import Change, collect
+from ssod.storage.changes import Announced, collect
 from ssod.storage.records import BackupRecord, Environment, KeyRecord, Look, ServerRecord, ServerReport
 
 
@@ -45,7 +45,7 @@ class Database:
         # What the database said last, on the connection that was used last.
         self.read_only = False
         # Called in the writing thread with what a transaction of this process has changed, before the writer goes on.
-        self.hear: Callable[[list[Change]], None] = lambda _: None
+        self.hear: Callable[[Announced], None] = lambda _: None
         self._made: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
         self._lost_at: float | None = None
         if self.kind == "postgresql":
@@ -76,17 +76,17 @@ class Database:
     def use(self, engine: Engine) -> Iterator[Connection]:
         """A connection for one use, and the word of errors for whatever goes wrong with it."""
         try:
-            changes: list[Change] = []
+            announced = Announced()
             try:
                 with engine.begin() as connection:
-                    told = collect(connection)
+                    pending = collect(connection)
                     yield connection
-                    changes = told  # from here on they may be committed, even where the word of it is lost
+                    announced = pending  # from here on it may be committed, even where the word of that is lost
                     if self.kind == "postgresql":
                         self._note_answer(connection.connection.dbapi_connection)
             finally:
-                if changes:
-                    self.hear(changes)
+                if announced.changes:
+                    self.hear(announced)
         except IntegrityError:  # two made, or one removed, what this transaction had looked for
             raise VersionConflict("somebody else wrote this at the same moment", next_step="read it again and repeat it") from None
         except DataError:  # PostgreSQL keeps no NUL in a text; the database itself is well

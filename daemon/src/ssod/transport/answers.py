@@ -8,6 +8,7 @@ import msgspec
 
 from ssod.core.states import Attachment, Mastership
 from ssod.service.backup import About
+from ssod.storage.changes import Kind
 from ssod.storage.records import ApplicationType, Field, Flags
 from ssod.transport.documents import Bytes
 
@@ -363,3 +364,15 @@ class Sso(Answer, frozen=True):
 class AuditHead(Answer, frozen=True):
     sequence: int
     head: str
+
+
+class Change(Answer, frozen=True):
+    kind: Kind
+    application: str
+    name: str
+
+
+class Watched(Answer, frozen=True):
+    cursor: str
+    changes: list[Change]
+    lost: bool

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import parse_qs, unquote
 
 import msgspec
+from httptools import HttpParserInvalidURLError, parse_url
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from ssod.core.access import Caller
@@ -35,6 +36,11 @@ PROBLEM_PREFIX = "urn:holdfast:problem:"
 
 # Stands for the part of a path that takes any one segment.
 ANY = "{}"
+# How many URLs of GETs are remembered, and up to which length: what clients ask for again and again.
+KNOWN_URLS = 4096
+KNOWN_URL_BYTES = 512
+# Seconds that a request may wait for something to happen.
+LONGEST_WAIT = 3600.0
 
 _PROBLEM = b"application/problem+json"
 _JSON = b"application/json"
@@ -93,10 +99,20 @@ class Problem(msgspec.Struct, omit_defaults=True):
     conditions: list[str] = []
 
 
+class Prompt(NamedTuple):
+    """What answers one method and URL without waiting, if it can. `asked` is the URL's path, `path` what each `{name}` is in it."""
+
+    route: Route
+    asked: str
+    path: tuple[str, ...]
+    query: Mapping[str, str]
+
+
 class Route(NamedTuple):
     """`path` is split at its slashes; a part `{name}` takes any one segment. `alone`: cancelled when the client goes away.
 
-    `prompt`: a POST whose handler mostly answers without waiting, and then without a task of its own (protocol.py).
+    `prompt`: a GET, or a POST to one path, whose handler mostly answers without waiting, and then without a task of its own
+    (protocol.py).
     """
 
     method: str
@@ -172,7 +188,13 @@ class App:
             methods[route.method] = route
         # A path that is written out goes before one that takes any segment in its place.
         self._patterns.sort(key=lambda known: [part == ANY for part in known[0]])
-        self.prompt = {route.path.encode(): route.handler for route in routes if route.prompt}
+        self._prompts = {
+            (route.method.encode(), route.path.encode()): Prompt(route, route.path, (), {})
+            for route in routes
+            if route.prompt and "{" not in route.path
+        }
+        # As clients ask for the same ones again and again, what their URLs mean is found out once; None: nothing prompt.
+        self._urls: dict[bytes, Prompt | None] = {}
         self._numbers = itertools.count(1)
         self._prefix = tracking_prefix
         self._denials = denials
@@ -215,26 +237,52 @@ class App:
         except UnknownCaller:
             return Caller(f"uid:{peer.uid}" if isinstance(peer, UnixPeer) else "certificate:", frozenset())
 
+    def find_prompt(self, method: bytes, url: bytes) -> Prompt | None:
+        """What may answer a request without waiting; None when it goes the ordinary way."""
+        if method != b"GET":
+            return self._prompts.get((method, url))
+        try:
+            return self._urls[url]
+        except KeyError:
+            pass
+        if len(self._urls) >= KNOWN_URLS:
+            self._urls.clear()
+        found = self._resolve(url)
+        if len(url) <= KNOWN_URL_BYTES:
+            self._urls[url] = found
+        return found
+
+    def _resolve(self, url: bytes) -> Prompt | None:
+        try:
+            parsed = parse_url(url)
+            asked = unquote((parsed.path or b"").decode("ascii"))
+            route, path = self._route("GET", asked, parsed.path)
+            query = self._query(parsed.query, route) if parsed.query else {}
+        except (SsodError, HttpParserInvalidURLError, UnicodeDecodeError):
+            return None  # the ordinary way says what is wrong with it
+        return Prompt(route, asked, path, query) if route.prompt else None
+
     def answer_promptly(
-        self, path: bytes, headers: list[tuple[bytes, bytes]], body: bytes, peer: UnixPeer | TlsPeer
+        self, prompt: Prompt, headers: list[tuple[bytes, bytes]], body: bytes, peer: UnixPeer | TlsPeer
     ) -> bytes | None:
-        """The whole HTTP answer to a POST of one of `prompt`; None when its handler has to wait, and then it did nothing yet."""
+        """The whole HTTP answer to a request; None when its handler has to wait, and then it did nothing yet."""
         tracking_id = f"{self._prefix}-{next(self._numbers)}"
         try:
             caller = self._callers.of(peer)
             if body and not self._declares_json(headers):
                 raise WrongContentType("the body must come with Content-Type: application/json")
-            response = self.prompt[path](Request(Call(caller, tracking_id), peer, (), {}, headers, body))
+            response = prompt.route.handler(Request(Call(caller, tracking_id), peer, prompt.path, prompt.query, headers, body))
             if not isinstance(response, Response):
                 cast("Coroutine[Any, Any, Response]", response).close()  # it has not begun
                 return None
-            self._observe(path.decode(), None)
+            self._observe(prompt.asked, None)
         except Exception as error:
-            response = self._failed("POST", path.decode(), peer, tracking_id, error)
-        return b"%bcontent-type: %b\r\ncontent-length: %d\r\ncache-control: no-store\r\n\r\n%b" % (
+            response = self._failed(prompt.route.method, prompt.asked, peer, tracking_id, error)
+        return b"%bcontent-type: %b\r\ncontent-length: %d\r\ncache-control: no-store\r\n%b\r\n%b" % (
             STATUS_LINE[response.status],
             response.content_type,
             len(response.body),
+            b"".join([b"%b: %b\r\n" % header for header in response.headers]),
             response.body,
         )
 

@@ -9,6 +9,7 @@ from ssod.transport.routes.roles import RoleRoutes
 from ssod.transport.routes.secret import SecretRoutes
 from ssod.transport.routes.status import StatusRoutes
 from ssod.transport.routes.units import UnitRoutes
+from ssod.transport.routes.watch import WatchRoutes
 
 __all__ = [
     "AuditRoutes",
@@ -20,4 +21,5 @@ __all__ = [
     "SecretRoutes",
     "StatusRoutes",
     "UnitRoutes",
+    "WatchRoutes",
 ]

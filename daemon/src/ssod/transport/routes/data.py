@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
 import msgspec
 
@@ -22,14 +22,15 @@ from ssod.errors import (
 from ssod.service.application_plan import Wanted
 from ssod.service.applications import Applications
 from ssod.service.authority import Authority
-from ssod.service.configuration import Configuration, Configurations
+from ssod.service.configuration import Answer, Configuration, Configurations
 from ssod.service.encryption import Encryption
+from ssod.service.feed import Feed
 from ssod.service.node import Node
 from ssod.transport import answers as a
 from ssod.transport import documents as d
-from ssod.transport.app import Handler, Request, Response, Route, answer, body_as
-from ssod.transport.description import ANYBODY, DRY_RUN, ENCRYPTING, IN_APPLICATION, OPENING, STORING, Description, Query
-from ssod.transport.routes.shapes import application_document, time_text
+from ssod.transport.app import LONGEST_WAIT, Handler, Request, Response, Route, answer, body_as
+from ssod.transport.description import ANYBODY, DRY_RUN, ENCRYPTING, IN_APPLICATION, OPENING, STORING, WAIT, Description, Query
+from ssod.transport.routes.shapes import application_document, entity_tags, time_text
 
 REVEAL = Query("reveal", bool, "Every value, also of masked fields; audited as a disclosure.")
 WITH_DATA = Query("with_data", bool, "Delete its configurations and mappings with it.")
@@ -45,12 +46,14 @@ class DataRoutes:
         applications: Applications,
         configurations: Configurations,
         node: Node,
+        feed: Feed,
     ) -> None:
         self._authority = authority
         self._encryption = encryption
         self._applications = applications
         self._configurations = configurations
         self._node = node
+        self._feed = feed
         self._encrypt_body = body_as(d.EncryptBody)
         self._decrypt_body = body_as(d.DecryptBody)
         self._encrypt_batch_body = body_as(d.EncryptBatchBody)
@@ -153,9 +156,12 @@ class DataRoutes:
                     "Read a configuration",
                     "read configuration",
                     a.Config,
-                    query=(REVEAL,),
+                    query=(REVEAL, WAIT),
                     problems=(*IN_APPLICATION, ConfigNotFound, *OPENING),
+                    conditional=True,
                 ),
+                alone=True,
+                prompt=True,
             ),
             Route(
                 "PUT",
@@ -184,7 +190,7 @@ class DataRoutes:
             ),
         ]
 
-    # One value a request is the busiest path: these two answer without a coroutine when nothing has to be waited for.
+    # One value a request is the busiest path: these answer without a coroutine when nothing has to be waited for.
 
     def encrypt(self, request: Request) -> Response | Awaitable[Response]:
         body = self._encrypt_body(request.body)
@@ -263,23 +269,45 @@ class DataRoutes:
         entries = await self._configurations.names(request.call, request.path[0])
         return answer({"configs": [each._asdict() | {"updated_at": time_text(each.updated_at)} for each in entries]})
 
-    async def get_config(self, request: Request) -> Response:
+    def get_config(self, request: Request) -> Response | Awaitable[Response]:
         application, name = request.path
-        found = await self._configurations.get(request.call, application, name, reveal=request.flag("reveal"))
-        return answer(self._config_document(found))
+        reveal, known, wait = request.flag("reveal"), entity_tags(request), request.seconds("wait", LONGEST_WAIT)
+        found = self._configurations.at_hand(request.call, application, name, known, reveal=reveal)
+        if found is None or (found.body is None and wait):
+            return self._get_config(request)
+        return self._config_answer(found)
+
+    async def _get_config(self, request: Request) -> Response:
+        """Waits for what the caller does not have yet, for as long as it asks for."""
+        application, name = request.path
+        reveal, known = request.flag("reveal"), entity_tags(request)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + request.seconds("wait", LONGEST_WAIT)
+        while True:
+            moment = self._feed.moment
+            found = await self._configurations.answer(request.call, application, name, known, self._config_bytes, reveal=reveal)
+            if found.body is not None or not await self._feed.wait(application, moment, until - loop.time()):
+                return self._config_answer(found)
 
     @staticmethod
-    def _config_document(found: Configuration) -> dict[str, Any]:
-        return {
-            "application": found.record.application,
-            "name": found.record.name,
-            "version": found.record.version,
-            "updated_at": time_text(found.record.updated_at),
-            "key_id": found.key_id,
-            "properties": found.properties,
-            "masked": found.masked,
-            "cached_at": time_text(found.cached_at),
-        }
+    def _config_answer(found: Answer) -> Response:
+        headers = ((b"etag", found.etag.encode()),)
+        return Response(b"", 304, headers=headers) if found.body is None else Response(found.body, headers=headers)
+
+    @staticmethod
+    def _config_bytes(found: Configuration) -> bytes:
+        return msgspec.json.encode(
+            {
+                "application": found.record.application,
+                "name": found.record.name,
+                "version": found.record.version,
+                "updated_at": time_text(found.record.updated_at),
+                "key_id": found.key_id,
+                "properties": found.properties,
+                "masked": found.masked,
+                "cached_at": time_text(found.cached_at),
+            }
+        )
 
     async def put_config(self, request: Request) -> Response:
         application, name = request.path

@@ -26,12 +26,10 @@ from ssod.service.ports import Audit
 from ssod.storage.repository import ServerRepository
 from ssod.transport import answers as a
 from ssod.transport import documents as d
-from ssod.transport.app import Request, Response, Route, answer, body_as
+from ssod.transport.app import LONGEST_WAIT, Request, Response, Route, answer, body_as
 from ssod.transport.description import ENROLLED, WAIT, Description
 from ssod.transport.protocol import TlsPeer
 from ssod.transport.routes.shapes import noticed_documents, server_document
-
-LONGEST_WAIT = 3600.0
 
 
 class MasterRoutes:

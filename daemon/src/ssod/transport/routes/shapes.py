@@ -8,10 +8,19 @@ from typing import Any
 from ssod.service.ports import Noticed
 from ssod.service.secret import instant_text
 from ssod.storage.records import Application, ServerRecord
+from ssod.transport.app import Request
 
 
 def time_text(moment: datetime | None) -> str | None:
     return instant_text(moment) if moment else None
+
+
+def entity_tags(request: Request) -> frozenset[str]:
+    """What the caller says it has: the tags of its If-None-Match."""
+    header = request.header(b"if-none-match")
+    if header is None:
+        return frozenset()
+    return frozenset(tag.strip().removeprefix("W/") for tag in header.decode("latin-1").split(","))
 
 
 def server_document(server: ServerRecord) -> dict[str, Any]:
