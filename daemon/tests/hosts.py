@@ -22,6 +22,7 @@ from ssod.service.applications import Applications
 from ssod.service.authority import Authority
 from ssod.service.configuration import Configurations
 from ssod.service.encryption import Encryption
+from ssod.service.feed import Feed
 from ssod.service.fitness import Fitness
 from ssod.service.mastership import MastershipService
 from ssod.service.membership import Membership
@@ -215,7 +216,14 @@ class Host:
         self.secret = Secret(self.node, self.membership, self.environment, self.authority, self.audit, self._offload, random)
         self.use_of_applications = Applications(self.applications, self.authority, self.audit, self._offload)
         self.configurations = Configurations(
-            self.node, self.applications, self.authority, self.encryption, self.audit, self._offload, random
+            self.node,
+            self.applications,
+            self.authority,
+            self.encryption,
+            self.audit,
+            self._offload,
+            random,
+            Feed(lambda: name),
         )
         self.roles = Roles(self.standing, self.authority, self.audit, self._offload)
         self.sso = Sso(self.standing, self.authority, self.audit, self._offload, world.clock)

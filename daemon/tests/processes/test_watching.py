@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from postgres import Postgres
-from servers import FIELDS, Fleet, Server
+from servers import FIELDS, OWN_GROUP, Fleet, Server
 from waiting import wait_for
 
+APP = {"fields": FIELDS, "users": [OWN_GROUP], "enabled": True}
 CONFIG = "/v1/applications/app/config/in"
 # What the issue promises to a watcher (seconds).
 HEARD_WITHIN = 1.0
@@ -121,9 +122,9 @@ def test_a_watcher_is_refused_once_the_application_is_disabled(ready: Fleet) -> 
     known = {"If-None-Match": etag(s1, "?reveal=true")}
     try:
         with waiting(s1, CONFIG + "?reveal=true&wait=20", known) as watcher:
-            m1.ok("PUT", "/v1/applications/app", {"fields": FIELDS, "enabled": False})
+            m1.ok("PUT", "/v1/applications/app", APP | {"enabled": False})
     finally:
-        m1.ok("PUT", "/v1/applications/app", {"fields": FIELDS, "enabled": True})
+        m1.ok("PUT", "/v1/applications/app", APP)
     assert (watcher.status, watcher.document["type"]) == (403, "urn:holdfast:problem:application-disabled")
 
 
@@ -134,12 +135,12 @@ def test_a_field_that_is_masked_is_not_shown_any_more(ready: Fleet) -> None:
     wait_for(lambda: host(s1) == "h", "s1 reads it")
     before = etag(s1)
     try:
-        m1.ok("PUT", "/v1/applications/app", {"fields": [{"name": "host", "masked": True}, FIELDS[1]]})
+        m1.ok("PUT", "/v1/applications/app", APP | {"fields": [{"name": "host", "masked": True}, FIELDS[1]]})
         wait_for(lambda: s1.ok("GET", CONFIG)["masked"] == ["host", "password"], "s1 masks it", HEARD_WITHIN)
         assert s1.ok("GET", CONFIG)["properties"] == {}
         assert etag(s1) != before
     finally:
-        m1.ok("PUT", "/v1/applications/app", {"fields": FIELDS})
+        m1.ok("PUT", "/v1/applications/app", APP)
     wait_for(lambda: host(s1) == "h", "s1 shows it again", HEARD_WITHIN)
 
 

@@ -43,6 +43,9 @@ class Listener:
 
         self._database.hear = hear
 
+    def close(self) -> None:
+        self._offload.close()
+
     async def once(self) -> None:
         """Listens for as long as it goes well."""
         try:

@@ -101,7 +101,6 @@ class Daemon:
         self._offload = Offload(late=self._database_silent)
         # Looks at the database have threads of their own: it is they that find out when the others wait in vain.
         self._looks = Offload(6, late=self._database_silent)
-        self._listening = Offload(1)
         self._disk = Offload(1, late=disk_silent)
         # A sync to a busy disk takes its time, and must not be taken for a disk that hangs.
         self._syncing = Offload(1, ANCHOR_LIMIT, late=disk_silent)
@@ -128,7 +127,7 @@ class Daemon:
         repository, standing = ApplicationRepository(self._database), StandingRepository(self._database)
         self._authority = Authority(standing, self._offload, config.grants)
         self._feed = Feed(lambda: os.urandom(8).hex())
-        self._listener = Listener(self._database, self._feed, self._authority, self._listening, journal.info)
+        self._listener = Listener(self._database, self._feed, self._authority, Offload(1), journal.info)
         self._expires = tls.expires_at(config.tls)
         metrics = Metrics(self._node, self._expires_timestamp)
         chance = os.urandom
@@ -265,7 +264,7 @@ class Daemon:
         await self._peers.close()
         self._offload.close()
         self._looks.close()
-        self._listening.close()
+        self._listener.close()
         self._disk.close()
         self._syncing.close()
         self._database.dispose()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection
 from datetime import datetime
-from functools import partial
 from typing import NamedTuple
 
 from ssod.core.envelope import Place
@@ -136,8 +135,11 @@ class Configurations:
         self._authority.within(call.caller, "list configuration", application)
         return await self._offload(self._repository.configs, application.name)
 
-    async def _load(self, application: str, name: str) -> _Kept:
-        return _Kept(await self._offload(self._repository.config, application, name), {})
+    async def _read(self, application: str, name: str) -> tuple[_Kept, datetime | None]:
+        async def load() -> _Kept:
+            return _Kept(await self._offload(self._repository.config, application, name), {})
+
+        return await self._cache.read((application, name), load)
 
     def _allow(self, call: Call, application: Application, *, reveal: bool) -> str:
         """The act. Raises Forbidden, ApplicationDisabled."""
@@ -180,7 +182,7 @@ class Configurations:
         application = await self._authority.find(application_name)
         act = self._allow(call, application, reveal=reveal)
         key = (application.name, name)
-        kept, cached_at = await self._cache.read(key, partial(self._load, *key))
+        kept, cached_at = await self._read(*key)
         etag = _etag(application, kept.record, reveal=reveal)
         if etag in known:
             return Answer(etag, None)
@@ -198,7 +200,7 @@ class Configurations:
         """Masked values are left out unless `reveal`, which is audited as a disclosure."""
         application = await self._authority.find(application_name)
         act = self._allow(call, application, reveal=reveal)
-        kept, cached_at = await self._cache.read((application.name, name), partial(self._load, application.name, name))
+        kept, cached_at = await self._read(application.name, name)
         return self._open(call, act, application, kept.record, cached_at, reveal=reveal)
 
     def _open(
@@ -219,8 +221,8 @@ class Configurations:
         """One value, for a caller whose right to it is known already; audited as `act`. Raises ConfigNotFound."""
         application = await self._authority.find(application_name)
         self._authority.enabled(application)
-        record, _ = await self._read(application.name, name)
-        envelope = record.envelopes.get(field)
+        kept, _ = await self._read(application.name, name)
+        envelope = kept.record.envelopes.get(field)
         if envelope is None:
             raise ConfigNotFound(f"configuration {application.name}/{name} has no value for {field}", next_step="give it one")
         keyring = self._node.for_decryption()

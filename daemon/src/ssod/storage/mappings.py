@@ -12,6 +12,7 @@ from ssod.core.mappings import is_exclusive, unfit
 from ssod.errors import ApplicationNotFound, ExternalIdTaken, InvalidValue, MappingNotFound, VersionConflict
 from ssod.storage import schema as t
 from ssod.storage.applications import StaleKey
+from ssod.storage.changes import Change, announce
 from ssod.storage.records import Mapping, MappingChange, SealedMapping
 from ssod.storage.repository import Database, aware, read_environment
 
@@ -112,6 +113,7 @@ class MappingRepository:
                 self._check_accounts(connection, application, changes)
             self._write(connection, application, changes, now, exclusive=exclusive)
             self._write_values(connection, application, changes)
+            announce(connection, *(Change("mapping", application, change.mapping.principal) for change in changes))
 
     @staticmethod
     def _check_application(connection: Connection, name: str, changes: Sequence[MappingChange]) -> bool:
@@ -235,3 +237,4 @@ class MappingRepository:
                 raise VersionConflict(f"the mapping of {principal} was written meanwhile", next_step="read it again and repeat it")
             connection.execute(delete(t.mapping_value).where(_v.application == application, _v.principal == principal))
             connection.execute(delete(t.mapping).where(here))
+            announce(connection, Change("mapping", application, principal))

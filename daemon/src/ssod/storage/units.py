@@ -9,12 +9,17 @@ from sqlalchemy import delete, insert, select, update
 
 from ssod.errors import UnitCredentialNotFound, UnitCredentialTaken
 from ssod.storage import schema as t
+from ssod.storage.changes import Change, announce
 from ssod.storage.records import UnitCredential
 from ssod.storage.repository import Database
 
 
 def _here(unit: str, credential: str) -> Any:
     return (t.unit_credential.c.unit == unit) & (t.unit_credential.c.credential == credential)
+
+
+def _change(application: str, unit: str, credential: str) -> Change:
+    return Change("unit-credential", application, f"{unit}/{credential}")
 
 
 def _not_found(unit: str, credential: str) -> UnitCredentialNotFound:
@@ -58,6 +63,7 @@ class UnitCredentialRepository:
             if changed and not dry_run:
                 statement = insert(t.unit_credential) if row is None else update(t.unit_credential).where(here)
                 connection.execute(statement.values(wanted._asdict()))
+                announce(connection, _change(wanted.application, wanted.unit, wanted.credential))
             return changed
 
     def delete(self, application: str, unit: str, credential: str, *, dry_run: bool) -> UnitCredential:
@@ -69,4 +75,5 @@ class UnitCredentialRepository:
                 raise _not_found(unit, credential)
             if not dry_run:
                 connection.execute(delete(t.unit_credential).where(here))
+                announce(connection, _change(application, unit, credential))
             return UnitCredential(*row)
