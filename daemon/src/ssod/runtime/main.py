@@ -9,6 +9,7 @@ import random
 import signal
 import ssl
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -179,13 +180,17 @@ class Daemon:
         app = App(routes, Callers(clock), prefix, denials, metrics.observe, self._defect)
         self._faces = Faces(app)
         self._credentials = CredentialsSocket(units.give, prefix, denials, journal.warning, self._defect)
-        jitter = random.SystemRandom()
-        self._follower = Follower(self._membership, lambda: jitter.uniform(0.9, 1.1))
-        self._warden = Warden(self._membership)
         self._anchors = Anchors(self._membership, self._audit.anchor, self._syncing, journal.warning)
-        self._watcher = Watcher(self._membership, self._authority, self._follower, self._database)
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Lock()
+
+    def _loops(self) -> list[Callable[[], Awaitable[None]]]:
+        """What is repeated for as long as the process lives."""
+        jitter = random.SystemRandom()
+        follower = Follower(self._membership, lambda: jitter.uniform(0.9, 1.1))
+        watcher = Watcher(self._membership, self._authority, follower, self._database)
+        warden = Warden(self._membership)
+        return [watcher.once, follower.once, warden.once, self._anchors.once, self._listener.once, self._listener.keep_authority]
 
     def _database_silent(self, seconds: float) -> SsodError | OSError:
         # Its threads would wait for as long as it is silent, and be missing when there is a database again.
@@ -241,15 +246,7 @@ class Daemon:
             journal.warning("started without having reached database and master", after_seconds=FIRST_LOOK)
         self._notifier.ready(self._node.sentence())
         journal.info("started", version=__version__, server=self._config.server.name, health=self._node.sentence())
-        loops = (
-            self._watcher.once,
-            self._follower.once,
-            self._warden.once,
-            self._anchors.once,
-            self._listener.once,
-            self._listener.keep_authority,
-        )
-        for work in loops:
+        for work in self._loops():
             keep(asyncio.create_task(forever(work, self._loop_failed, 1.0)))
         await self._stopping.wait()
         journal.info("stopping")
