@@ -55,9 +55,9 @@ class WatchRoutes:
 
     async def watch(self, request: Request) -> Response:
         """Names what has changed since the cursor `after`; without one, gives the cursor of now."""
-        application = request.query.get("application", "")
+        application = request.query.get("application")
         after = request.query.get("after")
-        if application:
+        if application is not None:
             found = await self._authority.find(application)
             self._authority.within(request.call.caller, "list configuration", found)
         if after is None:
@@ -69,11 +69,15 @@ class WatchRoutes:
             heard = self._feed.since(after)
             shown = [each for each in heard.changes if self._may_hear(request.call.caller, each, application)]
             # While nobody tells this server, everybody's cursor is lost: the answer comes when it hears again.
-            if shown or (heard.lost and self._feed.hears) or not await self._feed.wait(application, moment, until - loop.time()):
+            if (
+                shown
+                or (heard.lost and self._feed.hears)
+                or not await self._feed.wait(application or "", moment, until - loop.time())
+            ):
                 return self._document(heard._replace(changes=shown))
 
-    def _may_hear(self, caller: Caller, change: Change, application: str) -> bool:
-        if application and change.application not in ("", application):
+    def _may_hear(self, caller: Caller, change: Change, application: str | None) -> bool:
+        if application is not None and change.application not in ("", application):
             return False
         known = self._authority.known(change.application)
         # Of an application that is gone only those hear who may read all of them.
