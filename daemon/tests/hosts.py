@@ -21,9 +21,11 @@ from ssod.seal import SealedCopy
 from ssod.service.applications import Applications
 from ssod.service.authority import Authority
 from ssod.service.configuration import Configurations
+from ssod.service.credentials import Credentials
 from ssod.service.encryption import Encryption
 from ssod.service.feed import Feed
 from ssod.service.fitness import Fitness
+from ssod.service.mappings import Mappings
 from ssod.service.mastership import MastershipService
 from ssod.service.membership import Membership
 from ssod.service.node import Node
@@ -32,12 +34,15 @@ from ssod.service.ports import Call, Fetched, Noticed, PeerFailed
 from ssod.service.roles import Roles
 from ssod.service.secret import Secret
 from ssod.service.sso import Sso
+from ssod.service.tickets import Tickets
 from ssod.storage.applications import ApplicationRepository
 from ssod.storage.engine import connect
+from ssod.storage.mappings import MappingRepository
 from ssod.storage.migrations import migrate
 from ssod.storage.records import Application, BackupRecord, ServerRecord
 from ssod.storage.repository import Database, EnvironmentRepository, ServerRepository
 from ssod.storage.standing import StandingRepository
+from ssod.storage.tickets import TicketRepository
 
 ADMIN = Call(Caller("user:admin", frozenset({"group:admins"})), "t-1")
 NOBODY = Call(Caller("user:nobody", frozenset()), "t-2")
@@ -227,6 +232,10 @@ class Host:
         )
         self.roles = Roles(self.standing, self.authority, self.audit, self._offload)
         self.sso = Sso(self.standing, self.authority, self.audit, self._offload, world.clock)
+        stored, redeemed = MappingRepository(self.database), TicketRepository(self.database)
+        self.mappings = Mappings(self.node, stored, self.authority, self.encryption, self.audit, self._offload, random)
+        self.credentials = Credentials(self.node, stored, self.authority, self.audit, self._offload)
+        self.tickets = Tickets(self.node, redeemed, self.credentials, self.authority, self.audit, self._offload, random)
         world.network.hosts[name] = self
 
     def close(self) -> None:
