@@ -63,6 +63,7 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("POST", "/v1/applications/app/tickets", {}),
     ("POST", "/v1/applications/app/tickets/redeem", {"ticket": "hft1.AUPT743p4gdpJf2N", "sender": "user:u"}),
     ("GET", "/v1/audit/head", None),
+    ("GET", "/v1/watch?application=app&wait=0", None),
     ("GET", "/v1/roles", None),
     ("PUT", "/v1/roles/sso_auditor", {"members": ["user:eve"]}),
     ("GET", "/v1/sso", None),

@@ -30,6 +30,7 @@ from ssod.cli.errors import CliError
 from ssod.cli.execute import WithProgram, execute
 from ssod.cli.exit_codes import MEANINGS, ExitCode
 from ssod.cli.journal import Journal
+from ssod.cli.openapi import openapi
 from ssod.cli.output import explain
 from ssod.cli.session import DEFAULT_SOCKET, Session
 from ssod.cli.status import selftest, status
@@ -74,6 +75,7 @@ app.command()(cipher.decrypt)
 app.command("exec", cls=WithProgram)(execute)
 app.command()(selftest)
 app.command()(check)
+app.command()(openapi)
 app.add_typer(audit.app, name="audit")
 app.add_typer(sealing.app, name="sealing")
 app.add_typer(database.app, name="database")
