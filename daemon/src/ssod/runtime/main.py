@@ -138,11 +138,17 @@ class Daemon:
             self._node, repository, self._authority, encryption, self._audit, self._offload, chance, self._feed
         )
         units = UnitCredentials(
-            self._node, UnitCredentialRepository(self._database), self._authority, configurations, self._audit, self._offload
+            self._node,
+            UnitCredentialRepository(self._database),
+            self._authority,
+            configurations,
+            self._audit,
+            self._offload,
+            self._feed,
         )
         stored = MappingRepository(self._database)
         mappings = Mappings(self._node, stored, self._authority, encryption, self._audit, self._offload, chance)
-        credentials = Credentials(self._node, stored, self._authority, self._audit, self._offload)
+        credentials = Credentials(self._node, stored, self._authority, self._audit, self._offload, self._feed)
         redeemed = TicketRepository(self._database)
         tickets = Tickets(self._node, redeemed, credentials, self._authority, self._audit, self._offload, chance)
         secret = Secret(self._node, self._membership, environment, self._authority, self._audit, self._offload, chance)

@@ -18,8 +18,8 @@ from ssod.storage.changes import Change, Kind
 
 V = TypeVar("V")
 
-# Application and name, as a Change has them.
-Key = tuple[str, str]
+# The application ("": known only when it is read) and every name that what is kept depends on, as a Change has them.
+Key = tuple[str, tuple[str, ...]]
 
 # What a value costs besides its own bytes, roughly: the key, the entry, the objects around it.
 ENTRY_BYTES = 500
@@ -61,6 +61,7 @@ class Cache(Generic[V]):
         self._room = room
         self._used = 0
         self._entries: OrderedDict[Key, _Entry[V]] = OrderedDict()
+        self._of_name: dict[tuple[str, str], set[Key]] = {}
         self._reading: dict[Key, asyncio.Task[V]] = {}
         feed.keep_exact(self)
 
@@ -114,8 +115,9 @@ class Cache(Generic[V]):
 
     def _keep(self, key: Key, value: V) -> None:
         self._drop(key)
-        entry = _Entry(value, 0, self._clock.now().utc, exact=self._feed.hears)
-        self._entries[key] = entry
+        self._entries[key] = _Entry(value, 0, self._clock.now().utc, exact=self._feed.hears)
+        for name in key[1]:
+            self._of_name.setdefault((key[0], name), set()).add(key)
         self.grow(key, ENTRY_BYTES + self._size(value))
 
     def grow(self, key: Key, size: int) -> None:
@@ -127,24 +129,28 @@ class Cache(Generic[V]):
 
     def _drop(self, key: Key) -> None:
         entry = self._entries.pop(key, None)
-        if entry is not None:
-            self._used -= entry.size
+        if entry is None:
+            return
+        self._used -= entry.size
+        for name in key[1]:
+            keys = self._of_name[key[0], name]
+            keys.discard(key)
+            if not keys:
+                del self._of_name[key[0], name]
 
     def void(self, change: Change) -> None:
         """Drops what was changed: what is known to be another must not come back when the database is lost."""
         if change.kind != self._kind:
             return
-        application, name = change.application, change.name
-        if name:
-            self._void((application, name))
-            return
-        for key in [*self._entries, *self._reading]:
-            if key[0] == application or not application:
-                self._void(key)
-
-    def _void(self, key: Key) -> None:
-        self._drop(key)
-        self._reading.pop(key, None)
+        for key in [key for key in self._reading if _concerns(change, key)]:
+            del self._reading[key]
+        if change.name:
+            applications = (change.application, "")
+            voided = [key for application in applications for key in self._of_name.get((application, change.name), ())]
+        else:
+            voided = [key for key in self._entries if _concerns(change, key)]
+        for key in voided:
+            self._drop(key)
 
     def vouch(self) -> None:
         self.distrust()
@@ -156,6 +162,11 @@ class Cache(Generic[V]):
         for entry in self._entries.values():
             if entry.exact:
                 entry.exact, entry.as_of = False, now
+
+
+def _concerns(change: Change, key: Key) -> bool:
+    application, names = key
+    return (application in ("", change.application) or not change.application) and (not change.name or change.name in names)
 
 
 def _retrieve(task: asyncio.Task[object]) -> None:

@@ -139,7 +139,7 @@ class Configurations:
         async def load() -> _Kept:
             return _Kept(await self._offload(self._repository.config, application, name), {})
 
-        return await self._cache.read((application, name), load)
+        return await self._cache.read((application, (name,)), load)
 
     def _allow(self, call: Call, application: Application, *, reveal: bool) -> str:
         """The act. Raises Forbidden, ApplicationDisabled."""
@@ -156,7 +156,7 @@ class Configurations:
         if application is None:
             return None
         act = self._allow(call, application, reveal=reveal)
-        kept = self._cache.exact((application_name, name))
+        kept = self._cache.exact((application_name, (name,)))
         sealed = kept.answers.get(reveal) if kept is not None else None
         if sealed is None or sealed.application is not application:
             return None
@@ -181,8 +181,8 @@ class Configurations:
         """What `get` gives, as `shape` makes it; without a body where its ETag is one of `known`, which discloses nothing."""
         application = await self._authority.find(application_name)
         act = self._allow(call, application, reveal=reveal)
-        key = (application.name, name)
-        kept, cached_at = await self._read(*key)
+        key = (application.name, (name,))
+        kept, cached_at = await self._read(application.name, name)
         etag = _etag(application, kept.record, reveal=reveal)
         if etag in known:
             return Answer(etag, None)
@@ -190,7 +190,7 @@ class Configurations:
         body = shape(found)
         if cached_at is None and self._cache.exact(key) is kept:
             keyring = self._node.for_decryption()
-            sealed = keyring.seal(_answer_place(*key, reveal=reveal), body, self._random)
+            sealed = keyring.seal(_answer_place(application.name, name, reveal=reveal), body, self._random)
             before = kept.answers.get(reveal)
             kept.answers[reveal] = _Sealed(application, keyring, etag, found.key_id, sealed)
             self._cache.grow(key, len(sealed) - (len(before.body) if before else 0))

@@ -9,6 +9,8 @@ from ssod.core.access import Caller
 from ssod.core.mappings import keeps_mappings, looked_up
 from ssod.errors import InvalidValue, MappingDisabled, MappingNotFound, NoCredentials
 from ssod.service.authority import Authority
+from ssod.service.cache import Cache
+from ssod.service.feed import Feed
 from ssod.service.mappings import place_of
 from ssod.service.node import Node
 from ssod.service.offload import Offload
@@ -16,9 +18,12 @@ from ssod.service.ports import Audit, Call
 from ssod.storage.mappings import MappingRepository
 from ssod.storage.records import Application, Mapping, SealedMapping
 
+CACHED_CREDENTIALS = 20_000
+CACHED_BYTES = 32 << 20
+
 
 class Disclosed(NamedTuple):
-    """`cached_at` is when the values were read, if the database cannot be reached now."""
+    """`cached_at` is until when the values were known to be what the database holds, if it cannot be reached now."""
 
     application: str
     principal: str
@@ -29,12 +34,23 @@ class Disclosed(NamedTuple):
 
 
 class Credentials:
-    def __init__(self, node: Node, repository: MappingRepository, authority: Authority, audit: Audit, offload: Offload) -> None:
+    def __init__(
+        self, node: Node, repository: MappingRepository, authority: Authority, audit: Audit, offload: Offload, feed: Feed
+    ) -> None:
         self._node = node
         self._repository = repository
         self._authority = authority
         self._audit = audit
         self._offload = offload
+        self._cache: Cache[SealedMapping] = Cache(
+            "mapping",
+            feed,
+            node.clock,
+            lambda: node.state.database_lost is not None,
+            lambda found: sum(map(len, found.envelopes.values())),
+            count=CACHED_CREDENTIALS,
+            room=CACHED_BYTES,
+        )
 
     async def look_up(self, call: Call, application_name: str) -> Disclosed:
         """The caller's own. Raises MappingNotFound, MappingDisabled, NoCredentials."""
@@ -55,16 +71,24 @@ class Credentials:
             )
 
     async def find(self, application: Application, caller: Caller, server: str) -> tuple[SealedMapping, datetime | None]:
-        """The mapping that is the caller's, with when it was read if that was not now; `server` is where the caller came in."""
+        """The mapping that is the caller's, and until when it is known to be if that is not now; `server`: where he came in."""
         principals = looked_up(application.type, caller, server)
-        found = await self._offload(self._repository.first, application.name, principals)
-        if found is None:
-            raise MappingNotFound(
-                f"application {application.name} has no mapping for {caller.name}",
-                next_step="ask an administrator of the application for one",
-            )
+
+        async def load() -> SealedMapping:
+            found = await self._offload(self._repository.first, application.name, principals)
+            if found is None:
+                raise MappingNotFound(
+                    f"application {application.name} has no mapping for {caller.name}",
+                    next_step="ask an administrator of the application for one",
+                )
+            return found
+
+        if application.flags.credential_cache:
+            found, cached_at = await self._cache.read((application.name, tuple(sorted(principals))), load)
+        else:
+            found, cached_at = await load(), None
         _check_usable(application, found.mapping)
-        return found, None
+        return found, cached_at
 
     def record(self, call: Call, act: str, application: Application, found: SealedMapping) -> None:
         self._audit.record(call, act, f"{application.name}/{found.mapping.principal}", key_ids_text(found.mapping))

@@ -1,17 +1,18 @@
 """Credentials of systemd units: which value a unit is given under which name, and the value itself when the unit starts.
 
-A grant that this server has used before is remembered for as long as the database is lost.
+A grant that this server has used before is remembered for when the database is lost.
 """
 
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 
-from ssod.errors import DatabaseUnavailable, Forbidden, InvalidValue, UnitCredentialNotFound
+from ssod.errors import Forbidden, InvalidValue, UnitCredentialNotFound
 from ssod.service.applications import check_name
 from ssod.service.authority import Authority
+from ssod.service.cache import Cache
 from ssod.service.configuration import Configurations
+from ssod.service.feed import Feed
 from ssod.service.node import Node
 from ssod.service.offload import Offload
 from ssod.service.ports import Audit, Call
@@ -19,6 +20,7 @@ from ssod.storage.records import ApplicationType, UnitCredential
 from ssod.storage.units import UnitCredentialRepository
 
 REMEMBERED_GRANTS = 2000
+GRANT_BYTES = 1000
 
 # What systemd starts processes for. `name@.service` is the template: it stands for all of its instances.
 UNIT = re.compile(r"(?P<prefix>[A-Za-z0-9:_.\\-]+)(@(?P<instance>[A-Za-z0-9:_.\\-]*))?\.(?P<type>service|socket|mount|swap)")
@@ -58,6 +60,7 @@ class UnitCredentials:
         configurations: Configurations,
         audit: Audit,
         offload: Offload,
+        feed: Feed,
     ) -> None:
         self._node = node
         self._repository = repository
@@ -65,7 +68,15 @@ class UnitCredentials:
         self._configurations = configurations
         self._audit = audit
         self._offload = offload
-        self._used: OrderedDict[tuple[str, str], UnitCredential] = OrderedDict()
+        self._used: Cache[UnitCredential] = Cache(
+            "unit-credential",
+            feed,
+            node.clock,
+            lambda: node.state.database_lost is not None,
+            lambda _: GRANT_BYTES,
+            count=REMEMBERED_GRANTS,
+            room=REMEMBERED_GRANTS * 2 * GRANT_BYTES,
+        )
 
     async def all(self, call: Call, application_name: str) -> list[UnitCredential]:
         application = await self._authority.find(application_name)
@@ -123,23 +134,10 @@ class UnitCredentials:
 
     async def _granted(self, unit: str, credential: str) -> UnitCredential:
         """As the database has it now; as it was when it was last asked for, when the database is lost."""
-        key = (unit, credential)
-        if self._node.state.database_lost is not None and key in self._used:
-            return self._used[key]
         template = template_of(unit)
-        try:
-            granted = await self._offload(self._repository.find, [unit, template] if template else [unit], credential)
-        except DatabaseUnavailable:
-            if key not in self._used:
-                raise
-            return self._used[key]
-        except UnitCredentialNotFound:
-            self._used.pop(key, None)
-            raise
-        self._used[key] = granted
-        self._used.move_to_end(key)
-        while len(self._used) > REMEMBERED_GRANTS:
-            self._used.popitem(last=False)
+        units = [unit, template] if template else [unit]
+        key = ("", tuple(f"{each}/{credential}" for each in units))
+        granted, _ = await self._used.read(key, lambda: self._offload(self._repository.find, units, credential))
         return granted
 
     @staticmethod

@@ -19,7 +19,7 @@ _ACTS: dict[Kind, str] = {
     "application": "read application",
     "config": "list configuration",
     "mapping": "list mappings",
-    "unit-credential": "manage unit credentials",
+    "unit-credential": "list configuration",
     "role": "read roles",
     "sso": "read roles",
 }
