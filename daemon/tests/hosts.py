@@ -220,6 +220,7 @@ class Host:
         )
         self.secret = Secret(self.node, self.membership, self.environment, self.authority, self.audit, self._offload, random)
         self.use_of_applications = Applications(self.applications, self.authority, self.audit, self._offload)
+        self.feed = Feed(lambda: name)
         self.configurations = Configurations(
             self.node,
             self.applications,
@@ -228,13 +229,13 @@ class Host:
             self.audit,
             self._offload,
             random,
-            Feed(lambda: name),
+            self.feed,
         )
         self.roles = Roles(self.standing, self.authority, self.audit, self._offload)
         self.sso = Sso(self.standing, self.authority, self.audit, self._offload, world.clock)
         stored, redeemed = MappingRepository(self.database), TicketRepository(self.database)
         self.mappings = Mappings(self.node, stored, self.authority, self.encryption, self.audit, self._offload, random)
-        self.credentials = Credentials(self.node, stored, self.authority, self.audit, self._offload)
+        self.credentials = Credentials(self.node, stored, self.authority, self.audit, self._offload, self.feed)
         self.tickets = Tickets(self.node, redeemed, self.credentials, self.authority, self.audit, self._offload, random)
         world.network.hosts[name] = self
 

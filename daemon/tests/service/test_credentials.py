@@ -1,4 +1,4 @@
-"""Mappings, credentials and tickets while the master is lost, as time passes, and when nothing can be audited."""
+"""Mappings, credentials and tickets while master or database are lost, as time passes, and when nothing can be audited."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import pytest
 from hosts import ADMIN, BEGAN, Host, World
 
 from ssod.core.access import Caller
-from ssod.errors import AuditUnavailable, DatabaseUnavailable, Forbidden, MasterLost, TicketRejected
+from ssod.errors import AuditUnavailable, DatabaseUnavailable, Forbidden, MappingNotFound, MasterLost, TicketRejected
 from ssod.service.mappings import Wanted
 from ssod.service.ports import Call
+from ssod.storage.changes import Change
 from ssod.storage.records import Application, ApplicationType, Field, Flags
 
 Run = Callable[[Callable[[World], Awaitable[None]]], None]
@@ -130,13 +131,90 @@ def test_a_load_is_audited_mapping_by_mapping(run: Run) -> None:
     run(story)
 
 
-def test_a_lost_database_refuses_what_was_never_read(run: Run) -> None:
-    """As a temporary error, and not as an absent mapping."""
+def test_a_lost_database_gives_what_was_looked_up_before_and_nothing_else(run: Run) -> None:
+    """With its age; what was never read is a temporary error, and not an absent mapping."""
 
     async def story(world: World) -> None:
-        _, s1 = await with_bank(world)
+        m1, s1 = await with_bank(world)
+        assert (await s1.credentials.look_up(ALICE, "bank")).cached_at is None
+        for host in (m1, s1):
+            host.database.lost = True
+        world.clock.seconds += 100
+        found = await s1.credentials.look_up(ALICE, "bank")
+        assert found.credentials == {"pin": "1234"}
+        assert found.cached_at is not None
+        assert (world.clock.now().utc - found.cached_at).total_seconds() == 100
+        with pytest.raises(DatabaseUnavailable):
+            await m1.credentials.look_up(ALICE, "bank")
+
+    run(story)
+
+
+def test_an_application_may_forbid_that_its_credentials_are_kept(run: Run) -> None:
+    """They are read anew each time, and not to be had while the database is lost."""
+
+    async def story(world: World) -> None:
+        m1, s1 = await with_bank(world)
+        m1.applications.put(BANK._replace(flags=Flags(credential_cache=False)), None)
+        await s1.authority.reload()
+        s1.feed.begin()
+        await s1.credentials.look_up(ALICE, "bank")
+        await put(m1, credentials={"pin": "5678"})
+        assert (await s1.credentials.look_up(ALICE, "bank")).credentials == {"pin": "5678"}
         s1.database.lost = True
         with pytest.raises(DatabaseUnavailable):
             await s1.credentials.look_up(ALICE, "bank")
+
+    run(story)
+
+
+def test_while_changes_are_heard_the_database_is_asked_once(run: Run) -> None:
+    """Until one of this mapping is heard: by its principal, or as one of all in its application."""
+
+    async def story(world: World) -> None:
+        m1, s1 = await with_bank(world)
+        s1.feed.begin()
+
+        async def pin() -> str:
+            found = await s1.credentials.look_up(ALICE, "bank")
+            assert found.cached_at is None
+            return found.credentials["pin"]
+
+        assert await pin() == "1234"
+        await put(m1, credentials={"pin": "2"})
+        s1.feed.hear([Change("mapping", "bank", "user:bob"), Change("config", "bank", "user:alice"), Change("mapping", "other")])
+        assert await pin() == "1234"
+        s1.feed.hear([Change("mapping", "bank", "user:alice")])
+        assert await pin() == "2"
+        await put(m1, credentials={"pin": "3"})
+        s1.feed.hear([Change("mapping", "bank")])
+        assert await pin() == "3"
+
+    run(story)
+
+
+def test_of_a_group_any_change_may_make_another_mapping_the_first(run: Run) -> None:
+    """A better one that is made is seen, and one that is deleted is gone."""
+
+    async def story(world: World) -> None:
+        m1, s1 = await with_bank(world)
+        m1.applications.put(BANK._replace(name="team", type=ApplicationType.GROUP), None)
+        for host in (m1, s1):
+            await host.authority.reload()
+            host.feed.begin()
+
+        async def account_after(principal: str) -> str:
+            s1.feed.hear([Change("mapping", "team", principal)])
+            return (await s1.credentials.look_up(ALICE, "team")).external_id
+
+        for principal, position in (("group:staff", 2), ("user:alice", 1)):
+            wanted = Wanted(principal, f"of {principal}", position, credentials={"pin": "1"})
+            await m1.mappings.put(ADMIN, "team", wanted, None, dry_run=False)
+            assert await account_after(principal) == f"of {principal}"
+        await m1.mappings.delete(ADMIN, "team", "user:alice", dry_run=False)
+        assert await account_after("user:alice") == "of group:staff"
+        await m1.mappings.delete(ADMIN, "team", "group:staff", dry_run=False)
+        with pytest.raises(MappingNotFound):
+            await account_after("group:staff")
 
     run(story)
