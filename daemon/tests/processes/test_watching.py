@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -202,3 +205,27 @@ def test_a_database_that_comes_back_is_listened_to_again(fleet: Callable[..., Fl
     wait_for(lambda: host(s1) == "after", "s1 hears of it", 2 * HEARD_WITHIN)
     watcher.end()
     assert watcher.document["properties"] == {"host": "after"}
+
+
+def test_ssoctl_runs_a_program_at_each_change(ready: Fleet, tmp_path: Path) -> None:
+    """With names and no values; a failure of it, or a deletion, does not end the watch."""
+    m1, s1 = ready.servers
+    write(m1, "before")
+    wait_for(lambda: host(s1) == "before", "s1 reads it")
+    told, said = tmp_path / "told", tmp_path / "said"
+    script = f'echo "$SSO_APPLICATION/$SSO_CONFIG ${{SSO_VERSION:-gone}}" >> {told}; exit 1'
+    command = [sys.executable, "-m", "ssod.cli", "--socket", s1.socket, "config", "watch", "app", "in", "--", "sh", "-c", script]
+    with said.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output)
+    try:
+        wait_for(lambda: b"watching" in said.read_bytes(), "it watches")
+        began = m1.ok("GET", CONFIG)["version"]
+        write(m1, "after")
+        wait_for(lambda: told.exists() and told.read_text() == f"app/in {began + 1}\n", "the program has run")
+        m1.ok("DELETE", CONFIG)
+        wait_for(lambda: told.read_text().endswith("\napp/in gone\n"), "the program has run once more")
+        write(m1, "new")
+        wait_for(lambda: told.read_text().endswith("\napp/in 1\n"), "the program has run a third time")
+    finally:
+        process.terminate()
+        process.wait(10)

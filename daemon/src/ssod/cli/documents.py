@@ -260,6 +260,18 @@ class Config(Document, frozen=True):
     cached_at: str | None = None
 
 
+class Change(Document, frozen=True):
+    kind: str
+    application: str
+    name: str
+
+
+class Watched(Document, frozen=True):
+    cursor: str
+    changes: list[Change]
+    lost: bool
+
+
 class Changes(Document, frozen=True):
     added: list[str]
     changed: list[str]

@@ -19,7 +19,7 @@ from ssod.cli.output import warn
 from ssod.cli.private_files import make_directory
 from ssod.cli.session import session_of
 
-_PROGRAM = "ssod.program"
+PROGRAM = "ssod.program"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # By these the dynamic linker runs code of others within the program, before its first line.
 _LINKER = ("LD_", "GLIBC_")
@@ -30,7 +30,7 @@ class WithProgram(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         end = args.index("--") if "--" in args else len(args)
-        ctx.meta[_PROGRAM] = args[end + 1 :]
+        ctx.meta[PROGRAM] = args[end + 1 :]
         return super().parse_args(ctx, args[:end])
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
@@ -49,7 +49,7 @@ def execute(
     ] = "CREDENTIALS_DIRECTORY",
 ) -> None:
     """Run a program with the values of a configuration, masked ones too. ssod audits it as a disclosure."""
-    program: list[str] = context.meta[_PROGRAM]
+    program: list[str] = context.meta[PROGRAM]
     if not program:
         raise UsageRefused("no program was named", next_step="ssoctl exec APP [NAME] -- PROGRAM [ARGUMENT]...")
     found = shutil.which(program[0])
