@@ -66,6 +66,22 @@ def test_another_application_neither_takes_nor_ends_a_grant(repository: UnitCred
     assert repository.of("other") == []
 
 
+@pytest.mark.parametrize(("mine", "theirs"), [("job@.service", "job@a.service"), ("job@a.service", "job@.service")])
+def test_another_application_gives_an_instance_nothing_in_the_name_of_its_template(
+    repository: UnitCredentialRepository, mine: str, theirs: str
+) -> None:
+    """An instance's own grant would go before the one of the template; of another name, or of another unit, it is free."""
+    repository.put(GRANT._replace(unit=mine), dry_run=False)
+    other = GRANT._replace(unit=theirs, application="other")
+    for dry_run in (True, False):
+        with pytest.raises(UnitCredentialTaken, match=rf"unit {mine} is given credential password by another application"):
+            repository.put(other, dry_run=dry_run)
+    assert repository.put(other._replace(credential="key"), dry_run=False)
+    assert repository.put(other._replace(unit="jobs@a.service"), dry_run=False)
+    assert repository.put(other._replace(unit="job@a.socket"), dry_run=False)
+    assert repository.put(GRANT._replace(unit=theirs, config="own"), dry_run=False)
+
+
 def test_the_grants_of_an_application_go_with_it(repository: UnitCredentialRepository, database: Database) -> None:
     """They are no data that would be lost: nothing else has to be said."""
     repository.put(GRANT, dry_run=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from ssod.core.units import UNIT, template_of
 from ssod.errors import Forbidden, InvalidValue, UnitCredentialNotFound
 from ssod.service.applications import check_name
 from ssod.service.authority import Authority
@@ -22,17 +23,9 @@ from ssod.storage.units import UnitCredentialRepository
 REMEMBERED_GRANTS = 2000
 GRANT_BYTES = 1000
 
-# What systemd starts processes for. `name@.service` is the template: it stands for all of its instances.
-UNIT = re.compile(r"(?P<prefix>[A-Za-z0-9:_.\\-]+)(@(?P<instance>[A-Za-z0-9:_.\\-]*))?\.(?P<type>service|socket|mount|swap)")
 CREDENTIAL = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.-]+")
 # Of both names together: systemd puts them into the address of its end of the socket, which has no space for more (bytes).
 LONGEST = 83
-
-
-def template_of(unit: str) -> str | None:
-    """`name@.service` of an instance `name@instance.service`; None of any other."""
-    parts = UNIT.fullmatch(unit)
-    return f"{parts['prefix']}@.{parts['type']}" if parts and parts["instance"] else None
 
 
 def check_names(unit: str, credential: str) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
+from ssod.core.units import meet
 from ssod.errors import UnitCredentialNotFound, UnitCredentialTaken
 from ssod.storage import schema as t
 from ssod.storage.changes import Change, announce
 from ssod.storage.records import UnitCredential
-from ssod.storage.repository import Database
+from ssod.storage.repository import Database, read_environment
 
 
 def _here(unit: str, credential: str) -> Any:
@@ -24,6 +25,22 @@ def _change(application: str, unit: str, credential: str) -> Change:
 
 def _not_found(unit: str, credential: str) -> UnitCredentialNotFound:
     return UnitCredentialNotFound(f"unit {unit} is given no credential {credential}")
+
+
+def _refuse_what_another_gives(connection: Connection, wanted: UnitCredential) -> None:
+    """An instance's own grant goes before its template's: neither may be made beside the other by another application."""
+    alike = t.unit_credential.c.unit.startswith(wanted.unit.partition("@")[0], autoescape=True)
+    others = connection.execute(
+        select(t.unit_credential.c.unit).where(
+            t.unit_credential.c.credential == wanted.credential, t.unit_credential.c.application != wanted.application, alike
+        )
+    )
+    taken = next((unit for unit in others.scalars() if meet(unit, wanted.unit)), None)
+    if taken is not None:
+        raise UnitCredentialTaken(
+            f"unit {taken} is given credential {wanted.credential} by another application",
+            next_step="choose another name for it here, or have it taken away there",
+        )
 
 
 class UnitCredentialRepository:
@@ -53,12 +70,9 @@ class UnitCredentialRepository:
         """Grants, or moves the grant to another value; says whether that changes anything. Raises UnitCredentialTaken."""
         here = _here(wanted.unit, wanted.credential)
         with self._database.transaction() as connection:
+            read_environment(connection, lock=True)  # of two that would meet, the second sees the first
+            _refuse_what_another_gives(connection, wanted)
             row = connection.execute(select(t.unit_credential).where(here).with_for_update()).one_or_none()
-            if row is not None and row.application != wanted.application:
-                raise UnitCredentialTaken(
-                    f"unit {wanted.unit} is given credential {wanted.credential} by another application",
-                    next_step="choose another name for it here, or have it taken away there",
-                )
             changed = row is None or UnitCredential(*row) != wanted
             if changed and not dry_run:
                 statement = insert(t.unit_credential) if row is None else update(t.unit_credential).where(here)
