@@ -212,12 +212,11 @@ class ApplicationRepository:
     def config(self, application: str, name: str) -> ConfigRecord:
         """One statement: who reads for the first time waits for one answer of the database. Raises ConfigNotFound."""
         config, value = t.config.c, t.config_value.c
-        with self._database.reads() as connection:
-            rows = connection.execute(
-                select(config.version, config.updated_at, value.field, value.envelope)
-                .join_from(t.config, t.config_value, isouter=True)
-                .where(config.application == application, config.name == name)
-            ).all()
+        rows = self._database.rows(
+            select(config.version, config.updated_at, value.field, value.envelope)
+            .join_from(t.config, t.config_value, isouter=True)
+            .where(config.application == application, config.name == name)
+        )
         if not rows:
             raise ConfigNotFound(f"application {application} has no configuration {name!r}")
         envelopes = {row.field: row.envelope for row in rows if row.field is not None}

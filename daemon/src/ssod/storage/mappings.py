@@ -92,8 +92,7 @@ class MappingRepository:
             .limit(1)
             .scalar_subquery()
         )
-        with self._database.reads() as connection:
-            found = _sealed(connection.execute(_WITH_VALUES.where(_m.application == application, _m.principal == chosen)))
+        found = _sealed(self._database.rows(_WITH_VALUES.where(_m.application == application, _m.principal == chosen)))
         return next(iter(found.values()), None)
 
     def put(self, application: str, changes: Sequence[MappingChange], key_id: bytes | None, now: datetime) -> None:

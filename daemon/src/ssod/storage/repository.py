@@ -9,18 +9,19 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, delete, event, insert, select, text, update
+from sqlalchemy import Connection, Engine, Row, Select, delete, event, insert, select, text, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from ssod.errors import DatabaseUnavailable, InvalidValue, SecretExists, ServerIsMaster, ServerNotFound, StaleEpoch, VersionConflict
 from ssod.storage import schema as t
 from ssod.storage.changes import Announced, collect
+from ssod.storage.engine import trusting
 from ssod.storage.records import BackupRecord, Environment, KeyRecord, Look, ServerRecord, ServerReport
 
 
@@ -34,6 +35,10 @@ def describe(error: SQLAlchemyError) -> str:
     cause = error.orig if isinstance(error, DBAPIError) else error
     lines = str(cause).strip().splitlines()
     return lines[0] if lines else type(cause).__name__
+
+
+class ConnectionLost(DatabaseUnavailable):
+    """It was an old connection that failed, and perhaps no more than that."""
 
 
 class Database:
@@ -72,6 +77,17 @@ class Database:
         """
         return self.use(self._reading)
 
+    def rows(self, statement: Select[Any]) -> Sequence[Row[Any]]:
+        """Those of one statement, by one question to the database: the connection is not tried first. Where it turns out to be
+        lost, the statement, which only reads, goes over another.
+        """
+        try:
+            with trusting(), self.reads() as connection:
+                return connection.execute(statement).all()
+        except ConnectionLost:
+            with self.reads() as connection:
+                return connection.execute(statement).all()
+
     @contextmanager
     def use(self, engine: Engine) -> Iterator[Connection]:
         """A connection for one use, and the word of errors for whatever goes wrong with it."""
@@ -98,7 +114,8 @@ class Database:
                 # An old primary, perhaps: the next one who asks connects anew, to whatever the address leads to then.
                 self.read_only = True
                 self.renew()
-            raise DatabaseUnavailable(
+            lost = isinstance(error, DBAPIError) and error.connection_invalidated
+            raise (ConnectionLost if lost else DatabaseUnavailable)(
                 f"the SSO database cannot be used: {describe(error)}",
                 next_step="bring the database back; this server recovers by itself within seconds",
             ) from None
