@@ -80,3 +80,16 @@ def test_who_is_refused_is_in_the_log(fleet: Callable[..., Fleet]) -> None:
     assert refused[0] == ("certificate:mallory", "encrypt", "application app")
     assert set(refused[1:]) == {("user:nobody", "read audit", "")}
     assert len(refused) == 21
+
+
+def test_a_guess_at_a_stored_value_is_in_the_log(fleet: Callable[..., Fleet]) -> None:
+    """Also one that changes nothing: the answer says whether it was right."""
+    m1 = fleet("m1")["m1"]
+    path = "/v1/applications/app/config/in"
+    m1.ok("PUT", path, {"properties": {"password": "right"}})
+    before = len(m1.audit.read_bytes().splitlines())
+    for guess, changed in (("wrong", ["password"]), ("right", [])):
+        assert m1.ok("PUT", path + "?dry_run=true", {"properties": {"password": guess}})["changes"]["changed"] == changed
+    lines = [json.loads(line) for line in m1.audit.read_bytes().splitlines()[before:]]
+    key_id = m1.status()["key_id"]
+    assert [(line["act"], line["subject"], line["key_id"]) for line in lines] == [("compare configuration", "app/in", key_id)] * 2

@@ -118,7 +118,7 @@ def test_without_audit_nothing_is_disclosed_and_nothing_changed(run: Run) -> Non
 
 
 def test_a_load_is_audited_mapping_by_mapping(run: Run) -> None:
-    """Each that is made or changed has its line; those that stay have none."""
+    """Each that is made or changed has its line, and each whose credentials were compared with what was given."""
 
     async def story(world: World) -> None:
         m1, _ = await with_bank(world)
@@ -126,7 +126,9 @@ def test_a_load_is_audited_mapping_by_mapping(run: Run) -> None:
         before = len(m1.audit.lines)
         loaded = await m1.mappings.load(ADMIN, "bank", wanted, dry_run=False)
         assert (loaded.created, loaded.changed, loaded.unchanged) == (120, 0, 1)
-        assert m1.audit.lines[before:] == [("user:admin", "change mapping", f"bank/user:u{n}", "allowed") for n in range(120)]
+        assert m1.audit.lines[before] == ("user:admin", "compare credentials", "bank/user:alice", "allowed")
+        made = [("user:admin", "change mapping", f"bank/user:u{n}", "allowed") for n in range(120)]
+        assert m1.audit.lines[before + 1 :] == made
 
     run(story)
 

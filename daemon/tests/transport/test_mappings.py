@@ -287,6 +287,16 @@ def test_a_user_manages_his_own_mapping_alone(app: Application) -> None:
     assert app.call("GET", "/mapping", as_="admin") == (403, "forbidden")
 
 
+def test_a_user_does_not_learn_whose_an_account_is(app: Application) -> None:
+    """That it is taken is all that he is told."""
+    app.make()
+    app.map("certificate:bob", "B")
+    path = f"/v1/applications/{app.name}/mapping"
+    status, refused = app.server.call("PUT", path, {"external_id": "B"}, files=app.issue("alice"))
+    assert (status, refused["type"]) == (409, "urn:holdfast:problem:external-id-taken")
+    assert "bob" not in json.dumps(refused)
+
+
 def test_a_ticket_is_redeemed_for_the_credentials_of_its_caller(app: Application) -> None:
     """Whoever redeems it gets what its caller would; the sender, where one is named, must be that caller."""
     app.make(flags=TICKETS)
@@ -367,6 +377,8 @@ def test_every_disclosure_and_change_is_audited_and_no_value_is(app: Application
     """With caller, object and key; the log and the audit log have no credential."""
     app.make(flags=TICKETS)
     made = app.map("certificate:alice", "A", credentials={"password": SECRET})
+    guess = {"external_id": "A", "credentials": {"password": SECRET + "?"}}
+    assert app.call("PUT", "/mappings/certificate:alice?dry_run=true", guess)[1]["changes"]["changed"] == ["password"]
     app.call("GET", "/credentials", as_="alice")
     app.redeem(app.ticket())
     app.call("DELETE", "/mappings/certificate:alice")
@@ -375,6 +387,7 @@ def test_every_disclosure_and_change_is_audited_and_no_value_is(app: Application
     found = [(each["act"], each["caller"], each["subject"], each["key_id"]) for each in lines if app.name in each["subject"]]
     for act, caller, about, key in [
         ("change mapping", ME, subject, made["key_id"]),
+        ("compare credentials", ME, subject, made["key_id"]),
         ("look up credentials", "certificate:alice", subject, made["key_id"]),
         ("issue ticket", "certificate:alice", app.name, made["key_id"]),
         ("redeem ticket", ME, subject, made["key_id"]),

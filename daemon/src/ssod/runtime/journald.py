@@ -25,6 +25,8 @@ DISCLOSURES = frozenset(
         "read configuration",
         "reveal configuration",
         "look up credentials",
+        "compare credentials",
+        "compare configuration",
         "load unit credential",
         "issue ticket",
         "redeem ticket",

@@ -7,7 +7,7 @@ holds, and with its age when the database is lost.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -82,6 +82,10 @@ class _Kept(NamedTuple):
 
 def _place(application: str, name: str, field: str) -> Place:
     return Place(application, "config", name, field)
+
+
+def _key_ids_text(envelopes: Mapping[str, bytes]) -> str:
+    return ",".join(sorted({envelope[1:17].hex() for envelope in envelopes.values()}))
 
 
 def _answer_place(application: str, name: str, *, reveal: bool) -> Place:
@@ -208,14 +212,14 @@ class Configurations:
     ) -> Configuration:
         keyring = self._node.for_decryption()
         masked = _masked(application, record)
-        key_ids = sorted({envelope[1:17].hex() for envelope in record.envelopes.values()})
-        self._audit.record(call, act, f"{application.name}/{record.name}", ",".join(key_ids))
+        key_ids = _key_ids_text(record.envelopes)
+        self._audit.record(call, act, f"{application.name}/{record.name}", key_ids)
         properties = {
             field: keyring.open(_place(application.name, record.name, field), envelope).decode()
             for field, envelope in sorted(record.envelopes.items())
             if reveal or field not in masked
         }
-        return Configuration(record, properties, masked, ",".join(key_ids), cached_at)
+        return Configuration(record, properties, masked, key_ids, cached_at)
 
     async def value(self, call: Call, act: str, application_name: str, name: str, field: str) -> bytes:
         """One value, for a caller whose right to it is known already; audited as `act`. Raises ConfigNotFound."""
@@ -251,7 +255,7 @@ class Configurations:
                 f"configuration {application.name}/{name} is at version {found}, and version {if_version} was expected",
                 next_step="read it again and repeat the change",
             )
-        changes = self._compare(application.name, name, before, properties)
+        changes = self._compare(call, application.name, name, before, properties)
         if dry_run or (before is not None and not changes):
             return found, changes
         keyring = await self._encryption.keyring_for_encryption()
@@ -295,11 +299,13 @@ class Configurations:
             for field, value in properties.items()
         }
 
-    def _compare(self, application: str, name: str, before: ConfigRecord | None, wanted: dict[str, str]) -> Changes:
+    def _compare(self, call: Call, application: str, name: str, before: ConfigRecord | None, wanted: dict[str, str]) -> Changes:
         stored = before.envelopes if before else {}
         changed = []
         if stored:
             keyring = self._node.for_decryption()
+            # Whether a guess is right is a disclosure too.
+            self._audit.record(call, "compare configuration", f"{application}/{name}", _key_ids_text(stored))
             changed = [
                 field
                 for field in stored.keys() & wanted.keys()

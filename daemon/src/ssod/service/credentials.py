@@ -11,7 +11,7 @@ from ssod.errors import InvalidValue, MappingDisabled, MappingNotFound, NoCreden
 from ssod.service.authority import Authority
 from ssod.service.cache import Cache
 from ssod.service.feed import Feed
-from ssod.service.mappings import place_of
+from ssod.service.mappings import key_ids_text, place_of
 from ssod.service.node import Node
 from ssod.service.offload import Offload
 from ssod.service.ports import Audit, Call
@@ -101,10 +101,6 @@ class Credentials:
             for field, envelope in sorted(found.envelopes.items())
         }
         return Disclosed(application.name, mapping.principal, mapping.external_id, credentials, key_ids_text(mapping), cached_at)
-
-
-def key_ids_text(mapping: Mapping) -> str:
-    return ",".join(sorted({key_id.hex() for key_id in mapping.key_ids.values()}))
 
 
 def _check_usable(application: Application, mapping: Mapping) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ssod.core.envelope import Place
 from ssod.core.keyring import Keyring, Random
 from ssod.core.mappings import is_exclusive, keeps_mappings, unfit
-from ssod.errors import InvalidValue, MappingDisabled, MappingNotFound, VersionConflict
+from ssod.errors import ExternalIdTaken, InvalidValue, MappingDisabled, MappingNotFound, VersionConflict
 from ssod.service.authority import Authority
 from ssod.service.configuration import Changes
 from ssod.service.encryption import Encryption
@@ -55,6 +55,10 @@ class Loaded(NamedTuple):
 
 def place_of(application: str, principal: str, field: str) -> Place:
     return Place(application, "credential", principal, field)
+
+
+def key_ids_text(mapping: Mapping) -> str:
+    return ",".join(sorted({key_id.hex() for key_id in mapping.key_ids.values()}))
 
 
 class Mappings:
@@ -122,7 +126,7 @@ class Mappings:
                 await asyncio.sleep(0)  # a turn for the others
             before = stored.get(each.principal)
             each = each._replace(disabled_by_administrator=_disabled_by_default(before, each))  # noqa: PLW2901
-            outcomes.append((self._compare(application, before, each), each))
+            outcomes.append((self._compare(call, application, before, each), each))
         changed = [(written, each) for written, each in outcomes if written.changed]
         if changed and not dry_run:
             await self._write(call, application, changed)
@@ -145,7 +149,13 @@ class Mappings:
         """As `put`, of the caller's own, who decides about `disabled_by_user` and never about what an administrator disabled."""
         application = await self._own_application(call, application_name)
         stored = await self._offload(self._repository.find, application.name, [call.caller.name])
-        return await self._put(call, application, stored.get(call.caller.name), wanted, dry_run=dry_run)
+        try:
+            return await self._put(call, application, stored.get(call.caller.name), wanted, dry_run=dry_run)
+        except ExternalIdTaken:
+            raise ExternalIdTaken(  # whose it is, a user does not learn
+                f"in application {application.name} this external account belongs to another principal",
+                next_step="ask an administrator of the application",
+            ) from None
 
     async def delete_own(self, call: Call, application_name: str, *, dry_run: bool) -> int:
         application = await self._own_application(call, application_name)
@@ -188,7 +198,7 @@ class Mappings:
         self._check(application, [wanted])
         if before is None and wanted.external_id is None:
             raise InvalidValue("a new mapping needs an external_id", next_step="say which account outside it is")
-        written = self._compare(application, before, wanted)
+        written = self._compare(call, application, before, wanted)
         if dry_run or not written.changed:
             return written
         (mapping,) = await self._write(call, application, [(written, wanted)])
@@ -208,7 +218,7 @@ class Mappings:
         if conditions:
             raise InvalidValue(f"application {application.name} cannot keep {conditions[0]}", conditions=conditions)
 
-    def _compare(self, application: Application, before: SealedMapping | None, wanted: Wanted) -> Written:
+    def _compare(self, call: Call, application: Application, before: SealedMapping | None, wanted: Wanted) -> Written:
         """What the mapping would be, with the version that it has now, and what changes about it."""
         old = before.mapping if before else Mapping(wanted.principal, "", 0, False, False, 0, None, {})
         new = old._replace(
@@ -223,15 +233,18 @@ class Mappings:
             for name in ("external_id", "position", "disabled_by_user", "disabled_by_administrator")
             if before is None or getattr(old, name) != getattr(new, name)
         ]
-        return Written(new, self._compare_values(application, before, wanted), attributes)
+        return Written(new, self._compare_values(call, application, before, wanted), attributes)
 
-    def _compare_values(self, application: Application, before: SealedMapping | None, wanted: Wanted) -> Changes:
+    def _compare_values(self, call: Call, application: Application, before: SealedMapping | None, wanted: Wanted) -> Changes:
         if wanted.credentials is None:
             return Changes([], [], [])
         stored = before.envelopes if before else {}
         changed = []
-        if stored:
+        if before is not None and stored:
             keyring = self._node.for_decryption()
+            # Whether a guess is right is a disclosure too: who sets credentials may not read them.
+            subject = f"{application.name}/{wanted.principal}"
+            self._audit.record(call, "compare credentials", subject, key_ids_text(before.mapping))
             changed = [
                 field
                 for field in stored.keys() & wanted.credentials.keys()

@@ -19,8 +19,8 @@ from ssod.errors import (
     TicketsNotAllowed,
     VersionConflict,
 )
-from ssod.service.credentials import Credentials, Disclosed, key_ids_text
-from ssod.service.mappings import Mappings, Wanted, Written
+from ssod.service.credentials import Credentials, Disclosed
+from ssod.service.mappings import Mappings, Wanted, Written, key_ids_text
 from ssod.service.tickets import Tickets
 from ssod.storage.records import Mapping
 from ssod.transport import answers as a
