@@ -51,6 +51,7 @@ OPERATIONS: list[tuple[str, str, str, Any]] = [
     ("list configuration", "GET", "/v1/applications/app/config", None),
     ("list configuration", "GET", "/v1/applications/app/unit-credentials", None),
     ("list configuration", "GET", "/v1/applications/app/unit-credentials/u.service/id", None),
+    ("list configuration", "GET", "/v1/watch?application=app", None),
     ("read configuration", "GET", "/v1/applications/app/config/in", None),
     ("reveal configuration", "GET", "/v1/applications/app/config/in?reveal=true", None),
     ("change configuration", "PUT", "/v1/applications/app/config/in?dry_run=true", {"properties": {"host": "x"}}),
