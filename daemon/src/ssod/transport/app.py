@@ -55,6 +55,11 @@ class Request(NamedTuple):
     query: Mapping[str, str]
     headers: list[tuple[bytes, bytes]]
     body: bytes
+    callers: Callers
+
+    def renewed(self) -> Request:
+        """The same, of who the peer is by now: a user's groups change while his request waits. Raises UnknownCaller."""
+        return self._replace(call=Call(self.callers.of(self.peer), self.call.tracking_id))
 
     def flag(self, name: str) -> bool:
         """A query parameter that is `true` or `false`, false when it is not there."""
@@ -271,7 +276,8 @@ class App:
             caller = self._callers.of(peer)
             if body and not self._declares_json(headers):
                 raise WrongContentType("the body must come with Content-Type: application/json")
-            response = prompt.route.handler(Request(Call(caller, tracking_id), peer, prompt.path, prompt.query, headers, body))
+            call = Call(caller, tracking_id)
+            response = prompt.route.handler(Request(call, peer, prompt.path, prompt.query, headers, body, self._callers))
             if not isinstance(response, Response):
                 cast("Coroutine[Any, Any, Response]", response).close()  # it has not begun
                 return None
@@ -298,7 +304,7 @@ class App:
         if body and not is_json:
             raise WrongContentType("the body must come with Content-Type: application/json")
         query = self._query(scope["query_string"], route) if scope["query_string"] else {}
-        request = Request(Call(caller, tracking_id), scope["peer"], path, query, headers, body)
+        request = Request(Call(caller, tracking_id), scope["peer"], path, query, headers, body, self._callers)
         outcome = route.handler(request)
         if isinstance(outcome, Response):
             return outcome

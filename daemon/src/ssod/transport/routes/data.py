@@ -288,6 +288,7 @@ class DataRoutes:
             found = await self._configurations.answer(request.call, application, name, known, self._config_bytes, reveal=reveal)
             if found.body is not None or not await self._feed.wait(application, moment, until - loop.time()):
                 return self._config_answer(found)
+            request = request.renewed()
 
     @staticmethod
     def _config_answer(found: Answer) -> Response:

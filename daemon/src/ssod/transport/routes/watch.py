@@ -75,6 +75,7 @@ class WatchRoutes:
                 or not await self._feed.wait(application or "", moment, until - loop.time())
             ):
                 return self._document(heard._replace(changes=shown))
+            request = request.renewed()
 
     def _may_hear(self, caller: Caller, change: Change, application: str | None) -> bool:
         if application is not None and change.application not in ("", application):
