@@ -11,12 +11,14 @@ import pytest
 from hosts import FakeClock
 
 from ssod.errors import ConfigNotFound, DatabaseUnavailable
-from ssod.service.cache import ENTRY_BYTES, Cache, Key
+from ssod.service.cache import ENTRY_BYTES, NAME_BYTES, Cache, Key
 from ssod.service.feed import Feed
 from ssod.storage.changes import Change
 
 KEY: Key = ("app", ("in",))
 CHANGE = Change("config", "app", "in")
+# What a value of one name costs besides its own bytes.
+COST = ENTRY_BYTES + NAME_BYTES
 
 
 class Store:
@@ -224,7 +226,7 @@ async def test_what_is_gone_is_not_served_again() -> None:
         await store.read()
 
 
-@pytest.mark.parametrize(("count", "room"), [(2, 1 << 20), (100, 2 * (ENTRY_BYTES + 1))])
+@pytest.mark.parametrize(("count", "room"), [(2, 1 << 20), (100, 2 * (COST + 1))])
 def test_the_least_used_one_makes_room(count: int, room: int) -> None:
     """For one more value, or for its bytes."""
 
@@ -247,8 +249,20 @@ def test_the_least_used_one_makes_room(count: int, room: int) -> None:
 @story
 async def test_a_value_that_is_larger_than_the_room_is_given_and_not_kept() -> None:
     """Nor does it push out everything for good."""
-    store = Store(room=ENTRY_BYTES + 10)
+    store = Store(room=COST + 10)
     store.feed.begin()
     store.values[KEY] = b"x" * 11
     assert await store.read() == (b"x" * 11, None)
     assert store.cache.exact(KEY) is None
+
+
+@story
+async def test_a_key_of_many_names_takes_its_room() -> None:
+    """As that of a user with many groups does."""
+    store = Store(room=ENTRY_BYTES + 100 * NAME_BYTES)
+    store.feed.begin()
+    for number, kept in ((100, b""), (101, None)):
+        key: Key = ("app", tuple(map(str, range(number))))
+        store.values[key] = b""
+        assert await store.read(key) == (b"", None)
+        assert store.cache.exact(key) == kept

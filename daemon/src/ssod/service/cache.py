@@ -21,8 +21,9 @@ V = TypeVar("V")
 # The application ("": known only when it is read) and every name that what is kept depends on, as a Change has them.
 Key = tuple[str, tuple[str, ...]]
 
-# What a value costs besides its own bytes, roughly: the key, the entry, the objects around it.
+# What a value costs besides its own bytes, roughly: the entry and the objects around it, and each name of its key.
 ENTRY_BYTES = 500
+NAME_BYTES = 50
 
 
 class _Entry(Generic[V]):
@@ -118,7 +119,7 @@ class Cache(Generic[V]):
         self._entries[key] = _Entry(value, 0, self._clock.now().utc, exact=self._feed.hears)
         for name in key[1]:
             self._of_name.setdefault((key[0], name), set()).add(key)
-        self.grow(key, ENTRY_BYTES + self._size(value))
+        self.grow(key, ENTRY_BYTES + NAME_BYTES * len(key[1]) + self._size(value))
 
     def grow(self, key: Key, size: int) -> None:
         """Counts bytes that were added to a value which is kept here."""
