@@ -297,6 +297,17 @@ def test_a_user_does_not_learn_whose_an_account_is(app: Application) -> None:
     assert "bob" not in json.dumps(refused)
 
 
+def test_where_the_account_is_all_that_is_given_no_user_chooses_his_own(app: Application) -> None:
+    """An application without fields: its administrators say whose account is whose, and a look-up needs no credentials."""
+    app.make(fields=[])
+    assert app.call("PUT", "/mapping", {"external_id": "boss"}, as_="alice") == (403, "forbidden")
+    app.map("certificate:alice", "clerk", disabled_by_administrator=False)
+    assert app.call("PUT", "/mapping", {"external_id": "boss"}, as_="alice") == (403, "forbidden")
+    assert app.call("PUT", "/mapping", {"external_id": "clerk", "enabled": True}, as_="alice")[0] == 200
+    answer = app.call("GET", "/credentials", as_="alice")[1]
+    assert (answer["external_id"], answer["credentials"], answer["key_id"]) == ("clerk", {}, "")
+
+
 def test_a_ticket_is_redeemed_for_the_credentials_of_its_caller(app: Application) -> None:
     """Whoever redeems it gets what its caller would; the sender, where one is named, must be that caller."""
     app.make(flags=TICKETS)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ssod.core.envelope import Place
 from ssod.core.keyring import Keyring, Random
 from ssod.core.mappings import is_exclusive, keeps_mappings, unfit
-from ssod.errors import ExternalIdTaken, InvalidValue, MappingDisabled, MappingNotFound, VersionConflict
+from ssod.errors import ExternalIdTaken, Forbidden, InvalidValue, MappingDisabled, MappingNotFound, VersionConflict
 from ssod.service.authority import Authority
 from ssod.service.configuration import Changes
 from ssod.service.encryption import Encryption
@@ -148,9 +148,16 @@ class Mappings:
     async def put_own(self, call: Call, application_name: str, wanted: Wanted, *, dry_run: bool) -> Written:
         """As `put`, of the caller's own, who decides about `disabled_by_user` and never about what an administrator disabled."""
         application = await self._own_application(call, application_name)
-        stored = await self._offload(self._repository.find, application.name, [call.caller.name])
+        before = (await self._offload(self._repository.find, application.name, [call.caller.name])).get(call.caller.name)
+        account = before.mapping.external_id if before else None
+        if not application.fields and wanted.external_id not in {None, account}:
+            # Without a password that the other side asks for, whoever says whose account he has would be whom he likes.
+            raise Forbidden(
+                f"in application {application.name} the account is all that is given, and no user says which is his own",
+                next_step="ask an administrator of the application",
+            )
         try:
-            return await self._put(call, application, stored.get(call.caller.name), wanted, dry_run=dry_run)
+            return await self._put(call, application, before, wanted, dry_run=dry_run)
         except ExternalIdTaken:
             raise ExternalIdTaken(  # whose it is, a user does not learn
                 f"in application {application.name} this external account belongs to another principal",
