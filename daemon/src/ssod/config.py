@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ssod.core.access import Grants, check_principal
-from ssod.errors import ConfigurationRefused, InvalidValue
+from ssod.errors import UNREADABLE, ConfigurationRefused, InvalidValue
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")]
-HostPort = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\s]+):[0-9]{1,5}$")]
+# Not `$`: that would let a line end in after it.
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")]
+HostPort = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\s]+):[0-9]{1,5}\Z")]
 
 
 class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,7 +121,7 @@ def load(path: str | os.PathLike[str]) -> Config:
         raise ConfigurationRefused(f"{path}: {error.strerror}", conditions=[f"{path}: {error.strerror}"]) from None
     try:
         config = msgspec.toml.decode(text, type=Config)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ConfigurationRefused(f"{path} is refused", conditions=[str(error)]) from None
     problems = _problems(config)
     if problems:

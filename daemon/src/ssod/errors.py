@@ -36,6 +36,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
+# What msgspec raises for bytes that it cannot read: an error of its own, and two that it lets through.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 class SsodError(Exception):
     """What, which, and what next. `problem` is the stable name that the API publishes."""

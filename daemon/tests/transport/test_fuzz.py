@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import re
 import signal
+import socket
 from collections.abc import Iterator
 from http.client import HTTPConnection, RemoteDisconnected
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mutations import mutated
 from pki import Authority
 from postgres import Postgres
 from servers import Fleet, Server
@@ -105,6 +108,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory, authority: Authority, postg
         yield fleet["m1"]
         assert fleet["m1"].stop(signal.SIGTERM) == 0
         assert "a request ended in a defect" not in fleet["m1"].log.read_text()
+        assert "Traceback" not in fleet["m1"].log.read_text()
         assert "a loop failed" not in fleet["m1"].log.read_text()
     finally:
         fleet.stop()
@@ -205,6 +209,31 @@ def test_any_path_is_served_or_refused(
         return
     for connection in connections:
         ask(connection, method, "/".join(["/v1", first, *rest]) + query, None, {})
+
+
+REQUESTS = [
+    b'GET /v1/applications/app/config/in?reveal=true HTTP/1.1\r\nHost: ssod\r\nIf-None-Match: "1"\r\n\r\n',
+    b"GET http://ssod HTTP/1.1\r\nHost: ssod\r\n\r\n",
+    b"OPTIONS * HTTP/1.1\r\nHost: ssod\r\n\r\n",
+    b"POST /v1/encrypt HTTP/1.1\r\nHost: ssod\r\nContent-Type: application/json\r\nContent-Length: 62\r\n\r\n"
+    b'{"application": "app", "context": "c", "plaintext": "aGVsbG8="}',
+    b"POST /v1/refresh HTTP/1.1\r\nHost: ssod\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+]
+
+
+@settings(max_examples=150)
+@given(mutated(*REQUESTS))
+def test_any_bytes_are_answered_or_refused(fuzzed: Server, content: bytes) -> None:
+    """What is no request, or half of one, is answered with HTTP or not at all; the log has no fault (see `fuzzed`)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(20)
+        connection.connect(fuzzed.socket)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(content)
+            connection.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            answered = connection.recv(64)
+            assert not answered or re.match(rb"HTTP/1\.1 (200|304|4\d\d|503) ", answered), answered
 
 
 def test_it_still_works_after_all_of_that(fuzzed: Server) -> None:

@@ -21,6 +21,7 @@ from ssod.cli.errors import CliError, NotAllowed, UsageRefused
 from ssod.cli.output import say, warn
 from ssod.cli.session import session_of
 from ssod.core.audit import AuditLine, Checker, Head, read_line
+from ssod.errors import UNREADABLE
 
 app = typer.Typer(no_args_is_help=True, help="The audit log: who did what, and whether it is as ssod wrote it.")
 
@@ -167,7 +168,7 @@ def _known_here(client: Client, config: Path) -> dict[str, Head]:
     try:
         path = Path(here.server.state_directory) / ANCHOR_FILE
         anchors[str(path)] = msgspec.json.decode(path.read_bytes(), type=Head)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         warn(f"the anchor {path} was not compared: {getattr(error, 'strerror', None) or error}")
     return anchors
 
@@ -190,10 +191,10 @@ def _known_to_database(client: Client, name: str) -> dict[str, Head]:
 
 def _moment(text: str, now: datetime) -> datetime:
     ago = _AGO.fullmatch(text)
-    if ago is not None:
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
+        if ago is not None:
+            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         moment = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # also before the year 1
         raise UsageRefused(f"{text!r} is no time", next_step="write 2026-11-23, 2026-11-23T10:00, or 12h") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

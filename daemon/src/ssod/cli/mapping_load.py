@@ -23,6 +23,7 @@ from ssod.cli.journal import Act
 from ssod.cli.mapping_files import BadLine, Entry, Format, entries
 from ssod.cli.output import say, show_document, warn
 from ssod.cli.session import AsJson, DryRun, Session, session_of
+from ssod.errors import UNREADABLE
 
 # What the API takes at once: so many mappings, and so many characters (its limit is in bytes, and twice as high and more).
 BATCH = 1000
@@ -131,7 +132,7 @@ class _Run:
                 warn(f"{self._progress} cannot be written: after an interruption the load begins anew")
                 self._progress = None
             return 0
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, *UNREADABLE):
             raise self._other_progress("is not readable as what this command writes") from None
         if (self._before.format, self._before.application) != (PROGRESS_FORMAT, self._application):
             raise self._other_progress("is of another application")

@@ -184,5 +184,5 @@ def problem_in(status: int, body: bytes) -> HoldfastError:
             conditions=document.get("conditions", ()),
             tracking_id=document.get("tracking_id", ""),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return NotUnderstood(f"an answer with HTTP status {status} and no problem document")

@@ -43,7 +43,7 @@ class Question(Generic[T]):
             raise problem_in(response.status, response.body)
         try:
             return self._read(json.loads(response.body))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise NotUnderstood(f"an answer with HTTP status {response.status} of another shape") from None
 
 

@@ -14,8 +14,10 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+from ssod.errors import UNREADABLE
+
 Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-Chain = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Chain = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 # How far back a line that is out of its place is looked for.
 RECENT = 10_000
@@ -93,7 +95,7 @@ def read_line(raw: bytes) -> ChainedLine | None:
     bound = raw[: tail.start()]
     try:
         line = _decode(bound + b"}")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
     return ChainedLine(line, bound, tail[1].decode())
 

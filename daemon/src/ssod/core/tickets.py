@@ -8,7 +8,7 @@ import msgspec
 
 from ssod.core.access import Caller
 from ssod.core.envelope import Place
-from ssod.errors import TicketRejected
+from ssod.errors import UNREADABLE, TicketRejected
 
 TEXT_PREFIX: Final = "hft1."
 ID_BYTES: Final = 16
@@ -47,7 +47,7 @@ def decode(plaintext: bytes) -> Ticket:
     """Raises TicketRejected for what is authentic and no ticket: another version made it."""
     try:
         ticket = _decoder.decode(plaintext)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise TicketRejected("the ticket was made by another version") from None
     if len(ticket.id) != ID_BYTES:
         raise TicketRejected("the ticket was made by another version")

@@ -14,7 +14,7 @@ import msgspec
 from ssod.audit_files import last_of, newest_rotated, torn_bytes
 from ssod.core.access import Caller
 from ssod.core.audit import BEGINNING, CUT, TORN, AuditLine, Head, write_line
-from ssod.errors import AuditUnavailable
+from ssod.errors import UNREADABLE, AuditUnavailable
 from ssod.runtime.reserved_file import RESERVE, ReservedFile
 from ssod.service.ports import Call
 
@@ -114,7 +114,7 @@ class FileAudit:
             return msgspec.json.decode(self._anchor.read_bytes(), type=Head)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (OSError, *UNREADABLE) as error:
             self.findings.append(f"the audit log's anchor {self._anchor} cannot be read: {error}")
             return None
 

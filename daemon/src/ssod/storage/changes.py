@@ -77,5 +77,5 @@ def payload(change: Change) -> str:
 
 
 def from_payloads(payloads: Iterable[str]) -> list[Change]:
-    """Raises msgspec.DecodeError for what no ssod of this version has said."""
+    """Raises UNREADABLE for what no ssod of this version has said."""
     return [msgspec.json.decode(each, type=Change) for each in payloads]

@@ -10,11 +10,10 @@ import sqlite3
 from contextlib import closing, suppress
 from typing import Any, Protocol, cast
 
-import msgspec
 import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
-from ssod.errors import DatabaseUnavailable
+from ssod.errors import UNREADABLE, DatabaseUnavailable
 from ssod.storage.changes import CHANNEL, Announced, Change, from_payloads
 from ssod.storage.repository import Database
 
@@ -76,7 +75,7 @@ class PostgresLine:
             changes = from_payloads(payloads)
         except psycopg.Error as error:
             raise LineLost(str(error).strip().partition("\n")[0]) from None
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             raise LineLost("it told of something that this version does not know") from None
         if self._connection.info.parameter_status("default_transaction_read_only") == "on":
             raise LineLost("it is not the primary any more")  # the changes are made elsewhere

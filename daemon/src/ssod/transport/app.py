@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from ssod.core.access import Caller
 from ssod.errors import (
+    UNREADABLE,
     BodyTooLarge,
     Forbidden,
     Malformed,
@@ -137,7 +138,7 @@ def body_as(kind: type[T]) -> Callable[[bytes], T]:
             return decoder.decode(body)
         except msgspec.ValidationError as error:
             raise Malformed(f"the body is not what this path takes: {_unquoted(str(error))}", next_step="see docs/api.md") from None
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             raise Malformed("the body is not JSON") from None
 
     return decode
