@@ -56,14 +56,14 @@ class WatchRoutes:
     async def watch(self, request: Request) -> Response:
         """Names what has changed since the cursor `after`; without one, gives the cursor of now."""
         application = request.query.get("application")
-        after = request.query.get("after")
+        after, wait = request.query.get("after"), request.seconds("wait", LONGEST_WAIT)
         if application is not None:
             found = await self._authority.find(application)
             self._authority.within(request.call.caller, "list configuration", found)
         if after is None:
             return self._document(Heard(self._feed.cursor, [], lost=False))
         loop = asyncio.get_running_loop()
-        until = loop.time() + request.seconds("wait", LONGEST_WAIT)
+        until = loop.time() + wait
         while True:
             moment = self._feed.moment
             heard = self._feed.since(after)
