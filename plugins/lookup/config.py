@@ -11,7 +11,7 @@ name: config
 author:
   - Holdfast maintainers (@holdfast)
 short_description: Read a configuration of an application
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Asks an SSO server for a configuration of an affiliate application, decrypted. Masked values are among them, so each call
     is audited as a disclosure.

@@ -11,7 +11,7 @@ name: credential
 author:
   - Holdfast maintainers (@holdfast)
 short_description: Look up one's own credentials in an application
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Asks an SSO server for the caller's own credentials in an affiliate application, decrypted. Nobody can look up another's.
   - Each call is audited as a disclosure.

@@ -46,7 +46,7 @@ options:
     description:
       - The same as O(properties), as C(ssoctl export) wrote them.
     type: dict
-    version_added: 0.2.0
+    version_added: 0.1.0
   state:
     description:
       - Whether the configuration is there.

@@ -12,7 +12,7 @@ DOCUMENTATION = r"""
 ---
 module: credential_mapping
 short_description: Keep a credential mapping of an application
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - Holdfast maintainers (@holdfast)
 description:

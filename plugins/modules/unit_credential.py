@@ -12,7 +12,7 @@ DOCUMENTATION = r"""
 ---
 module: unit_credential
 short_description: Give a systemd unit a value as a credential
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - Holdfast maintainers (@holdfast)
 description:

@@ -12,7 +12,7 @@ DOCUMENTATION = r"""
 ---
 module: unit_credential_info
 short_description: Read which values systemd units are given
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - Holdfast maintainers (@holdfast)
 description:

@@ -9,6 +9,7 @@ SsodError
 │   ├── ActivationRefused           carries every failed condition
 │   ├── RestoreRefused              carries every failed condition
 │   ├── ApplicationInUse
+│   ├── ImportRefused               carries every failed condition
 │   ├── DataLoss                    carries everything that would be lost
 │   ├── WouldLockOut
 │   ├── UnitCredentialTaken
@@ -117,6 +118,10 @@ class ExternalIdTaken(Refused):
 
 class NoCredentials(Refused):
     problem, title = "no-credentials", "the mapping has no credentials"
+
+
+class ImportRefused(Refused):
+    problem, title = "import-refused", "the store cannot be imported"
 
 
 class ServerIsMaster(Refused):

@@ -370,3 +370,16 @@ class SelfTest(Document, frozen=True):
     ok: bool
     micros: float
     key_id: str | None = None
+
+
+class Counts(Document, frozen=True):
+    applications: int = 0
+    roles: int = 0
+    configs: int = 0
+    mappings: int = 0
+    unit_credentials: int = 0
+
+
+class Imported(Document, frozen=True):
+    created: Counts
+    unchanged: Counts

@@ -23,6 +23,7 @@ from ssod.cli import (
     secret,
     servers,
     sso,
+    store,
     units,
 )
 from ssod.cli.check import check
@@ -70,6 +71,8 @@ app.add_typer(mappings.app, name="mapping")
 app.add_typer(credentials.credentials_app, name="credentials")
 app.add_typer(credentials.ticket_app, name="ticket")
 app.add_typer(units.app, name="unit-credential")
+app.command()(store.export)
+app.command("import")(store.take)
 app.command()(cipher.encrypt)
 app.command()(cipher.decrypt)
 app.command("exec", cls=WithProgram)(execute)

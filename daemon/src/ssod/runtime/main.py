@@ -46,6 +46,8 @@ from ssod.service.offload import Offload, database_silent, disk_silent
 from ssod.service.roles import Roles
 from ssod.service.secret import Secret
 from ssod.service.sso import Sso
+from ssod.service.store_export import StoreExport
+from ssod.service.store_import import StoreImport
 from ssod.service.tickets import Tickets
 from ssod.service.units import UnitCredentials
 from ssod.storage.applications import ApplicationRepository
@@ -56,6 +58,7 @@ from ssod.storage.schema import REVISION
 from ssod.storage.standing import StandingRepository
 from ssod.storage.tickets import TicketRepository
 from ssod.storage.units import UnitCredentialRepository
+from ssod.storage.whole_store import StoreRepository
 from ssod.transport import tls
 from ssod.transport.app import App
 from ssod.transport.callers import Callers
@@ -71,6 +74,7 @@ from ssod.transport.routes import (
     RoleRoutes,
     SecretRoutes,
     StatusRoutes,
+    StoreRoutes,
     UnitRoutes,
     WatchRoutes,
 )
@@ -176,6 +180,18 @@ class Daemon:
             *UnitRoutes(units).routes(),
             *MappingRoutes(mappings, credentials, tickets).routes(),
             *WatchRoutes(self._authority, self._feed).routes(),
+            *StoreRoutes(
+                StoreExport(StoreRepository(self._database), environment, self._authority, self._audit, self._offload),
+                StoreImport(
+                    self._node,
+                    StoreRepository(self._database),
+                    self._authority,
+                    encryption,
+                    self._audit,
+                    self._offload,
+                    chance,
+                ),
+            ).routes(),
             *SecretRoutes(self._node, secret).routes(),
             *AuditRoutes(self._authority, self._audit).routes(),
             *MasterRoutes(self._node, self._membership, mastership, servers, self._authority, self._audit, self._offload).routes(),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from ssod.core.envelope import Place
@@ -17,6 +18,7 @@ from ssod.errors import ConfigNotFound, InvalidValue, VersionConflict
 from ssod.service.applications import check_name
 from ssod.service.authority import Authority
 from ssod.service.cache import Cache
+from ssod.service.ciphertexts import Ciphertexts
 from ssod.service.encryption import Encryption
 from ssod.service.feed import Feed
 from ssod.service.node import Node
@@ -80,7 +82,7 @@ class _Kept(NamedTuple):
         return sum(map(len, self.record.envelopes.values()))
 
 
-def _place(application: str, name: str, field: str) -> Place:
+def place_of(application: str, name: str, field: str) -> Place:
     return Place(application, "config", name, field)
 
 
@@ -215,7 +217,7 @@ class Configurations:
         key_ids = _key_ids_text(record.envelopes)
         self._audit.record(call, act, f"{application.name}/{record.name}", key_ids)
         properties = {
-            field: keyring.open(_place(application.name, record.name, field), envelope).decode()
+            field: keyring.open(place_of(application.name, record.name, field), envelope).decode()
             for field, envelope in sorted(record.envelopes.items())
             if reveal or field not in masked
         }
@@ -231,14 +233,14 @@ class Configurations:
             raise ConfigNotFound(f"configuration {application.name}/{name} has no value for {field}", next_step="give it one")
         keyring = self._node.for_decryption()
         self._audit.record(call, act, f"{application.name}/{name}/{field}", envelope[1:17].hex())
-        return keyring.open(_place(application.name, name, field), envelope)
+        return keyring.open(place_of(application.name, name, field), envelope)
 
     async def put(
         self,
         call: Call,
         application_name: str,
         name: str,
-        properties: dict[str, str],
+        given: dict[str, str] | Ciphertexts,
         if_version: int | None,
         *,
         dry_run: bool,
@@ -247,6 +249,9 @@ class Configurations:
         application = await self._authority.find(application_name)
         self._authority.within(call.caller, "change configuration", application)
         check_name("configuration", name)
+        if isinstance(given, Ciphertexts):
+            given = given.opened(self._node.for_decryption(), partial(place_of, application.name, name))
+        properties = given
         self._check_fields(application, properties)
         before = await self._stored(application.name, name)
         found = before.version if before else 0
@@ -295,7 +300,7 @@ class Configurations:
 
     def _seal(self, keyring: Keyring, application: str, name: str, properties: dict[str, str]) -> dict[str, bytes]:
         return {
-            field: keyring.seal(_place(application, name, field), value.encode(), self._random)
+            field: keyring.seal(place_of(application, name, field), value.encode(), self._random)
             for field, value in properties.items()
         }
 
@@ -309,6 +314,6 @@ class Configurations:
             changed = [
                 field
                 for field in stored.keys() & wanted.keys()
-                if keyring.open(_place(application, name, field), stored[field]) != wanted[field].encode()
+                if keyring.open(place_of(application, name, field), stored[field]) != wanted[field].encode()
             ]
         return Changes(sorted(wanted.keys() - stored.keys()), sorted(changed), sorted(stored.keys() - wanted.keys()))

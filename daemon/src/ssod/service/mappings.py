@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from ssod.core.envelope import Place
@@ -12,6 +13,7 @@ from ssod.core.keyring import Keyring, Random
 from ssod.core.mappings import is_exclusive, keeps_mappings, unfit
 from ssod.errors import ExternalIdTaken, Forbidden, InvalidValue, MappingDisabled, MappingNotFound, VersionConflict
 from ssod.service.authority import Authority
+from ssod.service.ciphertexts import Ciphertexts
 from ssod.service.configuration import Changes
 from ssod.service.encryption import Encryption
 from ssod.service.node import Node
@@ -96,9 +98,24 @@ class Mappings:
         self._audit.record(call, "read mapping", f"{application.name}/{principal}")
         return (await self._stored(application, principal)).mapping
 
-    async def put(self, call: Call, application_name: str, wanted: Wanted, if_version: int | None, *, dry_run: bool) -> Written:
-        """Creates or replaces; an equal one is left as it is. Giving credentials to one without any enables it."""
+    async def put(
+        self,
+        call: Call,
+        application_name: str,
+        wanted: Wanted,
+        if_version: int | None,
+        *,
+        dry_run: bool,
+        ciphertexts: Ciphertexts | None = None,
+    ) -> Written:
+        """Creates or replaces; an equal one is left as it is. Giving credentials to one without any enables it.
+
+        `ciphertexts` are in the place of the credentials of `wanted`.
+        """
         application = await self._application(call, application_name, "manage mappings")
+        if ciphertexts is not None:
+            place = partial(place_of, application.name, wanted.principal)
+            wanted = wanted._replace(credentials=ciphertexts.opened(self._node.for_decryption(), place))
         stored = await self._offload(self._repository.find, application.name, [wanted.principal])
         before = stored.get(wanted.principal)
         found = before.mapping.version if before else 0

@@ -102,7 +102,10 @@ class SsoBody(Strict):
 
 
 class ConfigBody(Strict):
-    properties: dict[str, Annotated[str, msgspec.Meta(max_length=1 << 16)]]
+    """`ciphertexts`, as an export gave them out, are in the place of `properties`."""
+
+    properties: dict[str, Annotated[str, msgspec.Meta(max_length=1 << 16)]] | None = None
+    ciphertexts: dict[str, str] | None = None
     if_version: int | None = None
 
 
@@ -118,10 +121,13 @@ CredentialValues = dict[str, Annotated[str, msgspec.Meta(max_length=1 << 16)]]
 
 
 class MappingBody(Strict):
+    """`ciphertexts`, as an export gave them out, are in the place of `credentials`."""
+
     external_id: Account
     position: Position = 0
     disabled_by_administrator: bool | None = None
     credentials: CredentialValues | None = None
+    ciphertexts: dict[str, str] | None = None
     if_version: int | None = None
 
 

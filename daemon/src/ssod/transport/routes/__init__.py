@@ -8,6 +8,7 @@ from ssod.transport.routes.master import MasterRoutes
 from ssod.transport.routes.roles import RoleRoutes
 from ssod.transport.routes.secret import SecretRoutes
 from ssod.transport.routes.status import StatusRoutes
+from ssod.transport.routes.store import StoreRoutes
 from ssod.transport.routes.units import UnitRoutes
 from ssod.transport.routes.watch import WatchRoutes
 
@@ -20,6 +21,7 @@ __all__ = [
     "RoleRoutes",
     "SecretRoutes",
     "StatusRoutes",
+    "StoreRoutes",
     "UnitRoutes",
     "WatchRoutes",
 ]

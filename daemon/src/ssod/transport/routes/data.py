@@ -30,7 +30,7 @@ from ssod.transport import answers as a
 from ssod.transport import documents as d
 from ssod.transport.app import LONGEST_WAIT, Handler, Request, Response, Route, answer, body_as
 from ssod.transport.description import ANYBODY, DRY_RUN, ENCRYPTING, IN_APPLICATION, OPENING, STORING, WAIT, Description, Query
-from ssod.transport.routes.shapes import application_document, entity_tags, time_text
+from ssod.transport.routes.shapes import application_document, entity_tags, sealed_values, time_text
 
 REVEAL = Query("reveal", bool, "Every value, also of masked fields; audited as a disclosure.")
 WITH_DATA = Query("with_data", bool, "Delete its configurations and mappings with it.")
@@ -313,8 +313,11 @@ class DataRoutes:
     async def put_config(self, request: Request) -> Response:
         application, name = request.path
         body = self._config_body(request.body)
+        given = sealed_values(body.ciphertexts, "properties", body.properties) or body.properties
+        if given is None:
+            raise InvalidValue("the body holds neither properties nor ciphertexts", next_step="give one of them")
         version, changes = await self._configurations.put(
-            request.call, application, name, body.properties, body.if_version, dry_run=request.flag("dry_run")
+            request.call, application, name, given, body.if_version, dry_run=request.flag("dry_run")
         )
         return answer({"version": version, "changes": changes._asdict()})
 

@@ -27,7 +27,7 @@ from ssod.transport import answers as a
 from ssod.transport import documents as d
 from ssod.transport.app import Request, Response, Route, answer, body_as
 from ssod.transport.description import DRY_RUN, IN_APPLICATION, OPENING, STORING, Description, Query
-from ssod.transport.routes.shapes import time_text
+from ssod.transport.routes.shapes import sealed_values, time_text
 
 PAGE = (
     Query("after", str, "Begin behind this principal."),
@@ -222,10 +222,15 @@ class MappingRoutes:
             disabled_by_administrator=body.disabled_by_administrator,
             credentials=body.credentials,
         )
-        dry_run = request.flag("dry_run")
-        return answer(
-            _written_document(await self._mappings.put(request.call, application, wanted, body.if_version, dry_run=dry_run))
+        written = await self._mappings.put(
+            request.call,
+            application,
+            wanted,
+            body.if_version,
+            dry_run=request.flag("dry_run"),
+            ciphertexts=sealed_values(body.ciphertexts, "credentials", body.credentials),
         )
+        return answer(_written_document(written))
 
     async def delete(self, request: Request) -> Response:
         application, principal = request.path

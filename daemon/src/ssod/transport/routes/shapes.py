@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from ssod.errors import InvalidValue
+from ssod.service.ciphertexts import Ciphertexts
 from ssod.service.ports import Noticed
 from ssod.service.secret import instant_text
 from ssod.storage.records import Application, ServerRecord
@@ -33,3 +35,12 @@ def application_document(application: Application) -> dict[str, Any]:
 
 def noticed_documents(noticed: list[Noticed]) -> list[dict[str, Any]]:
     return [each._asdict() | {"seconds": round(each.seconds, 3)} for each in noticed]
+
+
+def sealed_values(ciphertexts: dict[str, str] | None, name: str, values: dict[str, str] | None) -> Ciphertexts | None:
+    """The ciphertexts of a body, which cannot be given beside its values; `name` is what those are called."""
+    if ciphertexts is None:
+        return None
+    if values is not None:
+        raise InvalidValue(f"the body holds {name} and ciphertexts", next_step="give one of them")
+    return Ciphertexts(ciphertexts)
