@@ -100,7 +100,7 @@ def embedded(environment: Environment) -> None:
     show(environment, "sso1", "unit-credential set sftp-receive orders.service password orders-in password")
     run(environment, "sso1", UNIT)
     title("Who did what, and that nothing of it was changed or taken out")
-    show(environment, "sso1", "audit show --since 10m --subject 'tax-gateway*'")
+    show(environment, "sso1", "audit show --since 10m --subject '*tax-gateway*'")
     show(environment, "sso1", "audit verify")
     title("How it is")
     show(environment, "sso1", "status")
@@ -114,7 +114,7 @@ def account(environment: Environment) -> None:
     title("Alice looks it up; who administers it may not")
     run(environment, "sso1", "runuser -u alice -- ssoctl credentials get tax-gateway")
     show(environment, "sso1", "credentials get tax-gateway", succeeds=False)
-    title("She hands a ticket to a program that acts for her: it counts once, for two minutes")
+    title("She hands a ticket to a program, which redeems it and acts for her")
     run(environment, "sso1", "runuser -u alice -- ssoctl ticket issue tax-gateway | ssoctl ticket redeem tax-gateway --sender user:alice")
 
 

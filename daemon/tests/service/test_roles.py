@@ -86,6 +86,18 @@ def test_a_file_that_is_changed_counts_at_once_and_forgets_nothing_of_the_databa
     run(story)
 
 
+def test_a_database_from_elsewhere_is_administered_by_those_of_the_file(run: Run) -> None:
+    """Its own administrators are nobody here: they neither lock anybody out nor have to be known."""
+
+    async def story(world: World) -> None:
+        m1, m2 = await world.servers("m1", "m2")
+        m1.standing.put_members("sso_administrator", ["group:administrators-of-the-lost-site"])
+        changed = await put(m2, "sso_administrator", "group:administrators-here")
+        assert changed == MemberChanges(["group:administrators-here"], ["group:administrators-of-the-lost-site"])
+
+    run(story)
+
+
 def test_what_is_no_role_and_what_names_nobody_is_refused(run: Run) -> None:
     """Neither is written; and one without the role hears only that."""
 
