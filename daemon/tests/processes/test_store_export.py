@@ -174,6 +174,14 @@ def test_what_cannot_be_is_named_and_nothing_is_imported(
     assert whole(m1) == exported
 
 
+@pytest.mark.parametrize("timeout", [0, -1, 10**12])
+def test_a_ticket_lives_no_longer_by_an_import(m1: Server, timeout: int) -> None:
+    """The bounds are those of an application that is put."""
+    application = {"name": "long", "type": "group", "enabled": False, "flags": {"ticket_timeout": timeout}}
+    body = {"format": "holdfast store 1", "applications": [application]}
+    assert m1.refused("POST", IMPORT, body)["type"] == "malformed-request"
+
+
 def test_every_condition_is_told_and_many_are_counted(m1: Server) -> None:
     """A hundred, and the number of the others."""
     exported = whole(m1)

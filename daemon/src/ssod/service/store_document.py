@@ -58,7 +58,7 @@ class MappingEntry(Entry, frozen=True):
     principal: Principal
     external_id: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
     ciphertexts: dict[str, str]
-    position: Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)] = 0
+    position: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
     disabled_by_administrator: bool = False
 
 

@@ -95,13 +95,17 @@ class ApplicationType(StrEnum):
     CONFIG_STORE = "config_store"
 
 
+# In seconds, up to a year.
+TicketTimeout = Annotated[int, msgspec.Meta(ge=1, le=31_536_000)]
+
+
 class Flags(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`ticket_timeout` in seconds. `tickets_validated`: a ticket is redeemed only together with the name of its sender."""
+    """`tickets_validated`: a ticket is redeemed only together with the name of its sender."""
 
     tickets_allowed: bool = False
     tickets_validated: bool = True
     tickets_single_use: bool = False
-    ticket_timeout: int = 120
+    ticket_timeout: TicketTimeout = 120
     credential_cache: bool = True
 
 

@@ -97,7 +97,8 @@ def _mapping(row: Any, values: dict[str, Any]) -> OwnedMapping:
 
 
 def _read_applications(connection: Connection, rows: Rows, after: Key | None, limit: int) -> Iterator[tuple[Key, int]]:
-    for application in read_applications(connection):
+    # In an order of our own: the database may have another for letters, and a page begins where `after` says.
+    for application in sorted(read_applications(connection), key=lambda each: each.name):
         if after is None or (application.name,) > after:
             rows.applications.append(application)
             yield (application.name,), 0

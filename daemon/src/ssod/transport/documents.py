@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from ssod.storage.records import ApplicationType, Field
+from ssod.storage.records import ApplicationType, Field, TicketTimeout
 
 Context = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -69,12 +69,12 @@ class Plaintexts(msgspec.Struct):
 
 
 class FlagsBody(Strict):
-    """A flag that is not named stays as it is. `ticket_timeout` is in seconds, up to a year."""
+    """A flag that is not named stays as it is."""
 
     tickets_allowed: bool | None = None
     tickets_validated: bool | None = None
     tickets_single_use: bool | None = None
-    ticket_timeout: Annotated[int, msgspec.Meta(ge=1, le=31_536_000)] | None = None
+    ticket_timeout: TicketTimeout | None = None
     credential_cache: bool | None = None
 
 
