@@ -1,6 +1,6 @@
 """Ask ssod many things over its unix socket, as whoever runs this: a JSON list of [method, path, body] from standard input.
 
-Prints a JSON list of [status, name of the problem or null].
+Prints a JSON list of [status, document, when it came].
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import http.client
 import json
 import socket
 import sys
+import time
 
 
 class Connection(http.client.HTTPConnection):
@@ -26,7 +27,5 @@ for method, path, body in json.load(sys.stdin):
     headers = {} if body is None else {"Content-Type": "application/json"}
     connection.request(method, path, None if body is None else json.dumps(body), headers)
     response = connection.getresponse()
-    content = response.read()
-    problem = json.loads(content)["type"].rpartition(":")[2] if response.status >= 400 else None
-    answers.append([response.status, problem])
+    answers.append([response.status, json.loads(response.read()), time.time()])
 json.dump(answers, sys.stdout)
