@@ -67,7 +67,7 @@ class StoreImport:
         new, unchanged = await _Comparison(keyring, conditions).of(wanted, there)
         _refuse(conditions)
         if not dry_run and new != Rows.none():
-            await self._add(call, new)
+            await self._add(call, new, there.applications)
         return Imported(created=counts(new), unchanged=unchanged)
 
     async def _taken_accounts(self, wanted: Rows, applications: Mapping[str, Application]) -> list[str]:
@@ -83,14 +83,14 @@ class StoreImport:
             if owner != wanted_by[account]
         ]
 
-    async def _add(self, call: Call, new: Rows) -> None:
+    async def _add(self, call: Call, new: Rows, judged_by: list[Application]) -> None:
         keyring = await self._encryption.keyring_for_encryption() if _holds_values(new) else None
         key_id = keyring.current.id if keyring else None
         if keyring is not None:
             new = await self._under_current(keyring, new)
         for what in names(new):
             self._audit.record(call, "import store", what, key_id.hex() if key_id else "")
-        await self._offload(self._repository.add, new, key_id, self._node.clock.now().utc)
+        await self._offload(self._repository.add, new, key_id, self._node.clock.now().utc, judged_by)
         await self._authority.reload()
 
     async def _under_current(self, keyring: Keyring, new: Rows) -> Rows:

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Table, insert, select, tuple_
 
 from ssod.core.mappings import is_exclusive
+from ssod.errors import VersionConflict
 from ssod.storage import schema as t
 from ssod.storage.applications import StaleKey, read_applications
 from ssod.storage.changes import Change, announce
@@ -201,17 +202,21 @@ class StoreRepository:
                 )
             }
 
-    def add(self, rows: Rows, key_id: bytes | None, now: datetime) -> None:
+    def add(self, rows: Rows, key_id: bytes | None, now: datetime, judged_by: Sequence[Application]) -> None:
         """Adds all of it, or nothing. `key_id` is what every value is sealed under; None when there are none.
 
-        The key is compared with the one the database calls current in the same transaction: promise 6 of the design.
-        Raises StaleKey; VersionConflict where one of the names is there by now.
+        `judged_by` are the applications that were there when it was found to fit. The key is compared with the one the database
+        calls current in the same transaction: promise 6 of the design. Raises StaleKey; VersionConflict where one of the names is
+        there by now, or an application is not as it was.
         """
         with self._database.transaction() as connection:
             current = read_environment(connection, lock=True).current_key_id
             if key_id is not None and current != key_id:
                 raise StaleKey("the master secret was changed while these values were being encrypted", next_step="repeat it")
-            types = {application.name: application.type for application in (*read_applications(connection), *rows.applications)}
+            applications = read_applications(connection)
+            if applications != judged_by:
+                raise VersionConflict("an application was changed meanwhile", next_step="run it again")
+            types = {application.name: application.type for application in (*applications, *rows.applications)}
             _insert(connection, t.application, [_application_values(application) for application in rows.applications])
             _insert(
                 connection,
