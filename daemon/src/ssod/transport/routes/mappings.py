@@ -84,7 +84,7 @@ class MappingRoutes:
                     "list mappings",
                     a.Mappings,
                     query=PAGE,
-                    problems=(ApplicationNotFound,),
+                    problems=(ApplicationNotFound, InvalidValue),
                 ),
             ),
             Route(
