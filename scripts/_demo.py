@@ -28,6 +28,10 @@ SPECS: dict[str, list[dict[str, Any]]] = {
     ],
 }
 SAMPLE = "config get sftp-receive orders-in --reveal"
+UNIT = (
+    "systemd-run --quiet --wait --pipe --unit orders --property LoadCredential=password:/run/ssod/credentials.sock"
+    """ sh -c 'cat "$CREDENTIALS_DIRECTORY/password"'"""
+)
 TOOK: list[tuple[str, float]] = []
 
 
@@ -35,15 +39,19 @@ def title(text: str) -> None:
     print(f"\n\033[1m{text}\033[0m", flush=True)
 
 
-def show(environment: Environment, host: str, command: str, *, succeeds: bool = True) -> str:
-    """Run an ssoctl command on a host, and print what it printed."""
-    print(f"[{host}]# ssoctl {command}", flush=True)
-    out = environment.ssh(host, f"ssoctl {command} 2>&1; echo exit $?")
+def run(environment: Environment, host: str, command: str, *, succeeds: bool = True) -> str:
+    """Run a command on a host as root, and print what it printed."""
+    print(f"[{host}]# {command}", flush=True)
+    out = environment.ssh(host, f"{{ {command}; }} 2>&1; echo exit $?")
     text, _word, code = out.rstrip().rpartition("exit ")
     print("\n".join(f"    {line}" for line in text.rstrip().splitlines()), flush=True)
     if (int(code) == 0) is not succeeds:
-        raise PromiseBroken(f"`ssoctl {command}` on {host} ended with exit code {code}")
+        raise PromiseBroken(f"`{command}` on {host} ended with exit code {code}")
     return text
+
+
+def show(environment: Environment, host: str, command: str, *, succeeds: bool = True) -> str:
+    return run(environment, host, f"ssoctl {command}", succeeds=succeeds)
 
 
 class Step:
@@ -87,8 +95,27 @@ def embedded(environment: Environment) -> None:
     provision(environment)
     title("Read it back, decrypted")
     show(environment, "sso1", SAMPLE)
+    account(environment)
+    title("A systemd service loads the password of the port configuration; no file holds it")
+    show(environment, "sso1", "unit-credential set sftp-receive orders.service password orders-in password")
+    run(environment, "sso1", UNIT)
+    title("Who did what, and that nothing of it was changed or taken out")
+    show(environment, "sso1", "audit show --since 10m --subject '*tax-gateway*'")
+    show(environment, "sso1", "audit verify")
     title("How it is")
     show(environment, "sso1", "status")
+
+
+def account(environment: Environment) -> None:
+    """A user's own credentials, and a ticket by which a program acts for her."""
+    environment.ssh("sso1", "id alice >/dev/null 2>&1 || useradd --system alice")
+    with Step("Store an account of alice's (samples/store_account.yml)"):
+        play(environment, str(PROJECT / "samples" / "store_account.yml"))
+    title("Alice looks it up; who administers it may not")
+    run(environment, "sso1", "runuser -u alice -- ssoctl credentials get tax-gateway")
+    show(environment, "sso1", "credentials get tax-gateway", succeeds=False)
+    title("She hands a ticket to a program, which redeems it and acts for her")
+    run(environment, "sso1", "runuser -u alice -- ssoctl ticket issue tax-gateway | ssoctl ticket redeem tax-gateway --sender user:alice")
 
 
 def standby(environment: Environment) -> None:

@@ -176,7 +176,7 @@ def _attach(servers: Sequence[Server]) -> None:
     master, others = servers[0], servers[1:]
     make_ready(master.start())
     for number in range(APPLICATIONS):
-        master.ok("PUT", f"/v1/applications/app{number}", {"fields": FIELDS, "users": [f"group:users{number}"]})
+        master.ok("PUT", f"/v1/applications/app{number}", {"enabled": True, "fields": FIELDS, "users": [f"group:users{number}"]})
     for server in others:
         master.ok("PUT", f"/v1/servers/{server.name}", {"address": server.address, "may_become_master": False})
     starting: list[Server] = []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pki import Authority
 from processes import running
-from servers import Server, make_ready, wait_for
+from servers import OWN_GROUP, Server, make_ready, wait_for
 
 from ssod.storage.migrations import migrate
 
@@ -68,6 +68,10 @@ def started(root: Path) -> Iterator[Holdfast]:
         master, server = servers
         make_ready(master)
         master.ok("PUT", "/v1/servers/s1", {"address": server.address, "may_become_master": False})
-        master.ok("PUT", f"/v1/applications/{APPLICATION}", {"fields": [{"name": "password", "masked": True}]})
+        master.ok(
+            "PUT",
+            f"/v1/applications/{APPLICATION}",
+            {"enabled": True, "users": [OWN_GROUP], "fields": [{"name": "password", "masked": True}]},
+        )
         wait_for(lambda: server.status()["can_encrypt"], "s1 is attached")
         yield Holdfast(root, authority, master, server)

@@ -6,6 +6,7 @@ import dataclasses
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,13 +27,13 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A path of a server on a unix socket, and the one body that is posted to it."""
+    """A path of a server on a unix socket, and the one body that is posted to it; None: it is read."""
 
     name: str
     pid: int
     socket: str
     path: str
-    body: Path
+    body: Path | None
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -48,11 +49,16 @@ def check_h2load() -> None:
 
 
 def load(target: Target, requests: int) -> Run:
-    log = target.body.with_name(f"{target.body.name}-{target.name}.log")
-    log.unlink(missing_ok=True)
-    headers = {"content-type": "application/json", **target.headers}
+    with tempfile.TemporaryDirectory(prefix="hf-load-") as directory:
+        return _load(target, requests, Path(directory) / "log")
+
+
+def _load(target: Target, requests: int, log: Path) -> Run:
+    posted = {"content-type": "application/json"} if target.body is not None else {}
+    headers = {**posted, **target.headers}
     command = ["taskset", "-c", str(LOAD_CPU), "h2load", "--h1", "-t1", f"-c{CONNECTIONS}", f"-n{requests}"]
-    command += ["-B", f"unix:{target.socket}", "-d", str(target.body), "--log-file", str(log)]
+    command += ["-B", f"unix:{target.socket}", "--log-file", str(log)]
+    command += ["-d", str(target.body)] if target.body is not None else []
     command += [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
     before = cpu_seconds(target.pid)
     output = subprocess.run([*command, f"http://localhost{target.path}"], check=True, capture_output=True, text=True).stdout

@@ -50,7 +50,10 @@ class OpenBao:
 
 @contextlib.contextmanager
 def started(cache: Path, root: Path) -> Iterator[OpenBao]:
-    """Unsealed, with raft storage, the transit engine and one key (aes256-gcm96). No audit device; on one CPU, as ssod is."""
+    """Unsealed, with raft storage, the transit engine with one key (aes256-gcm96), and KV version 2.
+
+    No audit device; on one CPU, as ssod is.
+    """
     binary, socket, config = fetch(cache), root / "bao.sock", root / "bao.hcl"
     port, cluster_port = free_port(), free_port()
     (root / "bao").mkdir()
@@ -91,6 +94,7 @@ cluster_addr = "https://127.0.0.1:{cluster_port}"
         wait_for(lambda: _active(bao), "OpenBao is active")
         bao.call("POST", "/v1/sys/mounts/transit", {"type": "transit"})
         bao.call("POST", "/v1/transit/keys/benchmark", {})
+        bao.call("POST", "/v1/sys/mounts/kv", {"type": "kv", "options": {"version": "2"}})
         yield bao
 
 

@@ -34,12 +34,17 @@ from load import LoadFailed, Target, check_h2load, in_turn  # noqa: E402
 from msgspec.json import encode, format  # noqa: E402
 from openbao import OpenBao  # noqa: E402
 from processes import CPUS, SERVER_CPU, cpu_seconds, pin, resident_mb, running  # noqa: E402
+from servers import OWN_GROUP, wait_for  # noqa: E402
 
 from ssod import __version__  # noqa: E402
 
 VALUE_BYTES = 64
 BATCH = 1000
 SERVERS = 50
+FIELDS = 10
+STORE = "store"
+OUR_CONFIG = f"/v1/applications/{STORE}/config/benchmark?reveal=true"
+BAO_CONFIG = "/v1/kv/data/benchmark"
 CONTEXT = "benchmark"
 
 
@@ -113,6 +118,26 @@ class Loads:
     def __init__(self, root: Path, plan: Plan, ours: Holdfast, bao: OpenBao, empty: tuple[int, str]) -> None:
         self._plan, self._ours, self._bao, self._empty = plan, ours, bao, empty
         self._bodies = Bodies(root, ours, bao)
+        self._store()
+
+    def _store(self) -> None:
+        """The same ten values in both, under the same names."""
+        values = {f"field{number}": base64.b64encode(os.urandom(VALUE_BYTES)).decode() for number in range(FIELDS)}
+        master, server = self._ours.master, self._ours.server
+        fields = [{"name": name, "masked": True} for name in values]
+        master.ok("PUT", f"/v1/applications/{STORE}", {"enabled": True, "users": [OWN_GROUP], "fields": fields})
+        master.ok("PUT", f"/v1/applications/{STORE}/config/benchmark", {"properties": values})
+        assert server.ok("GET", OUR_CONFIG)["properties"] == values
+        # KV version 2 makes its mount ready in the background.
+        wait_for(lambda: self._bao_takes(values), "OpenBao stores the values")
+        assert self._bao.call("GET", BAO_CONFIG)["data"]["data"] == values
+
+    def _bao_takes(self, values: dict[str, str]) -> bool:
+        try:
+            self._bao.call("POST", BAO_CONFIG, {"data": values})
+        except AssertionError:
+            return False
+        return True
 
     def _ssod(self, act: str) -> Target:
         server = self._ours.server
@@ -136,6 +161,27 @@ class Loads:
             against("", "p99 µs", p99["ssod"], "OpenBao", p99["openbao"]),
             against("", "server CPU µs", cpu["ssod"], "empty", cpu["empty"]),
             against("", "server CPU µs", cpu["ssod"], "OpenBao", cpu["openbao"]),
+        ]
+
+    def read(self) -> list[Figure]:
+        """Every value of a configuration, which has been read before."""
+        ours, bao = self._ours.server, self._bao
+        runs = in_turn(
+            [
+                Target("ssod", pid_of(ours), ours.socket, OUR_CONFIG, None),
+                Target("openbao", bao.pid, bao.socket, BAO_CONFIG, None, {"x-vault-token": bao.token}),
+            ],
+            self._plan.rounds,
+            self._plan.seconds,
+        )
+        mine, theirs = runs["ssod"], runs["openbao"]
+        name = f"read a configuration, {FIELDS} fields of {VALUE_BYTES} bytes, warm"
+        kv = "OpenBao KV v2"
+        return [
+            against(name, "requests/s", [r.rate for r in mine], kv, [r.rate for r in theirs], Limit(at_least=5)),
+            against("", "p50 µs", [r.p50 for r in mine], kv, [r.p50 for r in theirs]),
+            against("", "p99 µs", [r.p99 for r in mine], kv, [r.p99 for r in theirs]),
+            against("", "server CPU µs", [r.cpu for r in mine], kv, [r.cpu for r in theirs]),
         ]
 
     def batch(self, act: str) -> list[Figure]:
@@ -180,6 +226,8 @@ def measure(plan: Plan, cache: Path) -> list[Figure]:
             figures += loads.one(act)
             say(f"{act}, {BATCH:,} a request")
             figures += loads.batch(f"{act}-batch")
+        say("a configuration, one a request")
+        figures += loads.read()
         say(f"idle, {plan.idle_seconds:.0f} s")
         return figures + idle(ours, plan.idle_seconds)
 

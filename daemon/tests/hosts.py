@@ -12,25 +12,37 @@ from keys import counting
 from sqlalchemy import Connection, Engine
 
 from ssod.core.access import Caller, Grants
+from ssod.core.audit import Head
 from ssod.core.keyring import Keyring
 from ssod.core.secretbytes import SecretBytes
 from ssod.core.states import Announce, Instant, State
 from ssod.errors import AuditUnavailable, DatabaseUnavailable, SsodError
 from ssod.seal import SealedCopy
+from ssod.service.applications import Applications
 from ssod.service.authority import Authority
+from ssod.service.configuration import Configurations
+from ssod.service.credentials import Credentials
 from ssod.service.encryption import Encryption
+from ssod.service.feed import Feed
 from ssod.service.fitness import Fitness
+from ssod.service.mappings import Mappings
 from ssod.service.mastership import MastershipService
 from ssod.service.membership import Membership
 from ssod.service.node import Node
 from ssod.service.offload import Offload
 from ssod.service.ports import Call, Fetched, Noticed, PeerFailed
+from ssod.service.roles import Roles
 from ssod.service.secret import Secret
+from ssod.service.sso import Sso
+from ssod.service.tickets import Tickets
 from ssod.storage.applications import ApplicationRepository
 from ssod.storage.engine import connect
+from ssod.storage.mappings import MappingRepository
 from ssod.storage.migrations import migrate
 from ssod.storage.records import Application, BackupRecord, ServerRecord
 from ssod.storage.repository import Database, EnvironmentRepository, ServerRepository
+from ssod.storage.standing import StandingRepository
+from ssod.storage.tickets import TicketRepository
 
 ADMIN = Call(Caller("user:admin", frozenset({"group:admins"})), "t-1")
 NOBODY = Call(Caller("user:nobody", frozenset()), "t-2")
@@ -57,6 +69,16 @@ class FakeAudit:
     def __init__(self) -> None:
         self.lines: list[tuple[str, str, str, str]] = []
         self.full = False
+        self.anchored: Head | None = None
+        self.expected: list[Head] = []
+
+    @property
+    def head(self) -> Head:
+        return Head(len(self.lines), "0" * 64)
+
+    def expect(self, known: Head, by: str) -> str | None:
+        self.expected.append(known)
+        return f"{by} knows of line {known.sequence}" if known.sequence > len(self.lines) else None
 
     def record(self, call: Call, act: str, subject: str, key_id: str = "", outcome: str = "allowed") -> None:
         if self.full:
@@ -166,12 +188,14 @@ class Host:
             self.servers,
             Line(world.network, name),
             self.sealed if standby else None,
+            self.audit,
             self._offload,
             self._offload,
             self.warnings.append,
         )
         self.applications = ApplicationRepository(self.database)
-        self.authority = Authority(self.applications, self._offload, Grants(frozenset({"group:admins"}), frozenset()))
+        self.standing = StandingRepository(self.database)
+        self.authority = Authority(self.standing, self._offload, Grants(frozenset({"group:admins"})))
         random = counting(len(world.network.hosts) * 1000)
         self.encryption = Encryption(
             self.node, self.authority, self.membership, self.audit, random, lambda _operation, _count: None
@@ -195,6 +219,24 @@ class Host:
             self.warnings.append,
         )
         self.secret = Secret(self.node, self.membership, self.environment, self.authority, self.audit, self._offload, random)
+        self.use_of_applications = Applications(self.applications, self.authority, self.audit, self._offload)
+        self.feed = Feed(lambda: name)
+        self.configurations = Configurations(
+            self.node,
+            self.applications,
+            self.authority,
+            self.encryption,
+            self.audit,
+            self._offload,
+            random,
+            self.feed,
+        )
+        self.roles = Roles(self.standing, self.authority, self.audit, self._offload)
+        self.sso = Sso(self.standing, self.authority, self.audit, self._offload, world.clock)
+        stored, redeemed = MappingRepository(self.database), TicketRepository(self.database)
+        self.mappings = Mappings(self.node, stored, self.authority, self.encryption, self.audit, self._offload, random)
+        self.credentials = Credentials(self.node, stored, self.authority, self.audit, self._offload, self.feed)
+        self.tickets = Tickets(self.node, redeemed, self.credentials, self.authority, self.audit, self._offload, random)
         world.network.hosts[name] = self
 
     def close(self) -> None:

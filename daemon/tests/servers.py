@@ -22,6 +22,9 @@ from pki import Authority
 from postgres import free_port
 from waiting import wait_for
 
+# The group that the tests run as: what they ask at the socket, they ask as its member.
+OWN_GROUP = f"group:{grp.getgrgid(os.getgid()).gr_name}"
+
 # Opens the backups that `make_ready` makes: for a key and not for a passphrase, whose derivation takes seconds by design.
 IDENTITY = pyrage.x25519.Identity.generate()
 
@@ -54,6 +57,7 @@ class _NamedConnection(http.client.HTTPSConnection):
 
     def connect(self) -> None:
         plain = socket.create_connection((self.host, self.port), self.timeout)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # head and body are two writes
         try:
             self.sock = self._tls.wrap_socket(plain, server_hostname=self._server)
         except BaseException:
@@ -82,11 +86,12 @@ class Server:
         self.address = f"127.0.0.1:{self.port}"
         # A unix socket's path has 108 bytes at most, and pytest's directories are long.
         self.socket = f"/tmp/ssod-test-{os.getpid()}-{self.port}.sock"
+        self.credentials_socket = f"/tmp/ssod-test-{os.getpid()}-{self.port}-credentials.sock"
         self.audit = self.root / "audit.log"
         self.ca = authority.write(self.root / "ca.pem")
         self.files = authority.issue(self.root, name)
         self.sealed = self.root / "keyring.sealed"
-        everybody = [f"group:{grp.getgrgid(os.getgid()).gr_name}", *administrators]
+        everybody = [OWN_GROUP, *administrators]
         self.config = self.root / "ssod.toml"
         self.config.write_text(
             f"""
@@ -97,6 +102,7 @@ listen = "{self.address}"
 may_become_master = {str(may_become_master).lower()}
 state_directory = "{self.root}"
 socket = "{self.socket}"
+credentials_socket = "{self.credentials_socket}"
 [database]
 url = "{database_url}"
 [tls]
@@ -147,7 +153,8 @@ file = "{self.audit}"
             self.process.send_signal(signal.SIGCONT)
         code = self.process.wait(30)
         self.process = None
-        Path(self.socket).unlink(missing_ok=True)
+        for path in (self.socket, self.credentials_socket):
+            Path(path).unlink(missing_ok=True)
         return code
 
     def connection(self, files: tuple[Path, Path] | None = None, *, timeout: float = 30.0) -> http.client.HTTPConnection:
@@ -253,7 +260,7 @@ class Fleet:
         for server in self.servers:
             server.wait_until_it_answers()
         self.backup = make_ready(self.servers[0])
-        self.servers[0].ok("PUT", "/v1/applications/app", {"fields": FIELDS})
+        self.servers[0].ok("PUT", "/v1/applications/app", {"enabled": True, "users": [OWN_GROUP], "fields": FIELDS})
         for server in self.servers[1:]:
             server.enrol()
             wait_for(lambda server=server: server.status()["can_encrypt"], f"{server.name} can encrypt")

@@ -13,6 +13,7 @@ listen = "127.0.0.1:17443"
 may_become_master = true
 state_directory = "$work"
 socket = "$work/sock"
+credentials_socket = "$work/credentials.sock"
 [database]
 url = "sqlite:///$work/sso.db"
 [sealing]

@@ -93,7 +93,7 @@ with Watch(env) as watch:
     good = backup.read_bytes()
     promise(age_opens(backup), "Debian's age opens the backup with the passphrase, without us")
     value = {"application": "kept", "context": "before", "plaintext": "a2VwdA=="}
-    env.must_ask("m1", "PUT", "/v1/applications/kept", {"users": ["group:sso-admins"], "fields": []})
+    env.must_ask("m1", "PUT", "/v1/applications/kept", {"enabled": True, "users": ["group:sso-admins"], "fields": []})
     ciphertext = env.must_ask("m1", "POST", "/v1/encrypt", value)["ciphertext"]
     foreign = other_environment()
 

@@ -211,7 +211,7 @@ class Probes:
         for host in self.hosts:
             self.equip(host)
         if application:
-            body = {"administrators": ["group:probe"], "fields": [{"name": "password", "masked": True}]}
+            body = {"enabled": True, "administrators": ["group:probe"], "fields": [{"name": "password", "masked": True}]}
             env.must_ask(first, "PUT", f"/v1/applications/{APPLICATION}", body)
         known = base64.b64encode(b"known").decode()
         value = {"application": APPLICATION, "context": "probe", "plaintext": known}

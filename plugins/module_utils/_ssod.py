@@ -24,7 +24,15 @@ DEFAULT_SOCKET = "/run/ssod/ssod.sock"
 DEFAULT_TIMEOUT = 60.0
 
 # A 404 for an address that the daemon does not serve is a version mismatch; it must not be read as "absent".
-ABSENT = frozenset({"application-not-found", "config-not-found", "server-not-found"})
+ABSENT = frozenset(
+    {
+        "application-not-found",
+        "config-not-found",
+        "mapping-not-found",
+        "server-not-found",
+        "unit-credential-not-found",
+    }
+)
 
 
 # SsodError
@@ -94,13 +102,13 @@ class Ssod:
     def __init__(self, socket_path: str = DEFAULT_SOCKET) -> None:
         self._socket_path = socket_path
 
-    def get(self, *segments: str) -> dict[str, t.Any]:
-        return self._call("GET", segments)
+    def get(self, *segments: str, **query: str) -> dict[str, t.Any]:
+        return self._call("GET", segments, query=query)
 
-    def find(self, *segments: str) -> dict[str, t.Any] | None:
+    def find(self, *segments: str, **query: str) -> dict[str, t.Any] | None:
         """What is at this address, or None when the daemon says that it is absent: on 404 only."""
         try:
-            return self._call("GET", segments)
+            return self.get(*segments, **query)
         except SsodRefusal as refusal:
             if refusal.status == 404 and refusal.problem in ABSENT:
                 return None
@@ -110,23 +118,21 @@ class Ssod:
         return self._call("POST", segments, body=body, timeout=timeout)
 
     def put(self, *segments: str, body: t.Mapping[str, t.Any], **flags: bool) -> dict[str, t.Any]:
-        return self._call("PUT", segments, body=body, flags=flags)
+        return self._call("PUT", segments, body=body, query=_raised(flags))
 
     def delete(self, *segments: str, **flags: bool) -> dict[str, t.Any]:
-        return self._call("DELETE", segments, flags=flags)
+        return self._call("DELETE", segments, query=_raised(flags))
 
     def _call(
         self,
         method: str,
         segments: t.Sequence[str],
         body: t.Mapping[str, t.Any] | None = None,
-        flags: t.Mapping[str, bool] | None = None,
+        query: t.Mapping[str, str] | None = None,
         timeout: float = DEFAULT_TIMEOUT,
     ) -> dict[str, t.Any]:
-        target = "/v1/" + "/".join(quote(segment, safe="") for segment in segments)
-        raised = sorted(name for name, value in (flags or {}).items() if value)
-        if raised:
-            target += "?" + urlencode(dict.fromkeys(raised, "true"))
+        path = "/v1/" + "/".join(quote(segment, safe="") for segment in segments)
+        target = f"{path}?{urlencode(sorted(query.items()))}" if query else path
         status, content = self._exchange(method, target, body, timeout)
         return _understood(status, content, f"{method} {target}")
 
@@ -174,6 +180,10 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._socket_path)
+
+
+def _raised(flags: t.Mapping[str, bool]) -> dict[str, str]:
+    return {name: "true" for name, value in flags.items() if value}
 
 
 def _understood(status: int, content: bytes, call: str) -> dict[str, t.Any]:

@@ -38,8 +38,23 @@ def application_view(answer: t.Mapping[str, t.Any]) -> Fields:
     return {**answer, "state": "present"}
 
 
+def role_view(answer: t.Mapping[str, t.Any]) -> Fields:
+    """One of GET /v1/roles as sso_role sees it."""
+    return {name: answer[name] for name in ("role", "members", "configured")}
+
+
 def config_view(answer: t.Mapping[str, t.Any]) -> Fields:
     """GET /v1/applications/A/config/N as application_config sees it: without what is masked."""
     masked = list(answer["masked"])
     properties = {name: value for name, value in answer["properties"].items() if name not in masked}
     return {**answer, "properties": properties, "masked": masked, "state": "present"}
+
+
+def mapping_view(application: str, answer: t.Mapping[str, t.Any]) -> Fields:
+    """MAPPING as credential_mapping sees it: which credentials are set, by name, and no value."""
+    return {"application": application, **answer, "state": "present"}
+
+
+def unit_credential_view(answer: t.Mapping[str, t.Any]) -> Fields:
+    """A unit's credential as unit_credential sees it: where its value is."""
+    return {**{name: answer[name] for name in ("application", "unit", "credential", "config", "field")}, "state": "present"}

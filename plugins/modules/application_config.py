@@ -40,8 +40,13 @@ options:
     description:
       - The fields and their values, which are strings (whole numbers are taken as well). The whole configuration.
         A field that is not here is removed.
-      - Required with O(state=present).
+      - With O(state=present) these or O(ciphertexts) are required.
     type: dict
+  ciphertexts:
+    description:
+      - The same as O(properties), as C(ssoctl export) wrote them.
+    type: dict
+    version_added: 0.1.0
   state:
     description:
       - Whether the configuration is there.
@@ -100,27 +105,16 @@ changes:
 import typing as t
 
 from ansible_collections.holdfast.sso.plugins.module_utils._module import Fields, Plan, SsoModule, chosen
-from ansible_collections.holdfast.sso.plugins.module_utils._ssod import SsodError
+from ansible_collections.holdfast.sso.plugins.module_utils._values import sealed_or_texts
 
 SPEC: dict[str, t.Any] = {
     "application": {"type": "str", "required": True},
     "name": {"type": "str", "required": True},
     "properties": {"type": "dict", "no_log": True},
+    "ciphertexts": {"type": "dict", "no_log": False},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 KINDS = ("added", "changed", "removed")
-
-
-def texts(values: t.Mapping[str, t.Any]) -> dict[str, str]:
-    """The values as text. YAML has turned others than strings and whole numbers into something else than was written."""
-    odd = sorted(
-        f"{name} is {type(value).__name__}"
-        for name, value in values.items()
-        if isinstance(value, bool) or not isinstance(value, (str, int))
-    )
-    if odd:
-        raise SsodError("invalid-value", "the values of properties must be strings", "put them in quotes", conditions=odd)
-    return {name: str(value) for name, value in values.items()}
 
 
 def find_config(configs: t.Iterable[t.Mapping[str, t.Any]], application: str, name: str) -> Fields:
@@ -130,6 +124,11 @@ def find_config(configs: t.Iterable[t.Mapping[str, t.Any]], application: str, na
         if config["name"] == name:
             return {**named, "state": "present", "version": config["version"], "fields": sorted(config["fields"])}
     return {**named, "state": "absent"}
+
+
+def fields_of(values: Fields) -> list[str]:
+    """The names of the fields that a request body gives values for."""
+    return sorted(field for member in values.values() for field in member)
 
 
 def first_answer(fields: t.Iterable[str]) -> Fields:
@@ -155,27 +154,32 @@ def marked(after: Fields, changes: t.Mapping[str, t.Sequence[str]]) -> Fields:
     return {**after, "fields": [f"{field} ({marks[field]})" if field in marks else field for field in after["fields"]]}
 
 
-def write(module: SsoModule, before: Fields, values: t.Mapping[str, str], application_is_there: bool) -> dict[str, t.Any]:
+def write(module: SsoModule, before: Fields, values: Fields, application_is_there: bool) -> dict[str, t.Any]:
     """The daemon compares, and in check mode only compares: what is stored is never read here."""
     if module.check_mode and not application_is_there:
         module.warn(f"the application {before['application']} is absent: check mode expects an earlier task to make it")
-        return first_answer(values)
+        return first_answer(fields_of(values))
     # Compare-and-set: somebody who wrote since we read is not overwritten.
-    body = {"properties": values, "if_version": before.get("version", 0)}
+    body = {**values, "if_version": before.get("version", 0)}
     address = ("applications", before["application"], "config", before["name"])
     return module.api.put(*address, body=body, dry_run=module.check_mode)
 
 
 def main() -> None:
-    module = SsoModule(SPEC, returns="config", required_if=[("state", "present", ("properties",))])
+    module = SsoModule(
+        SPEC,
+        returns="config",
+        mutually_exclusive=[("properties", "ciphertexts")],
+        required_if=[("state", "present", ("properties", "ciphertexts"), True)],
+    )
     with module.reporting_errors():
         application, name = module.params["application"], module.params["name"]
-        values = texts(module.take_values("properties"))
+        values = sealed_or_texts(module, "properties")
         listing = module.api.find("applications", application, "config")
         before = find_config(listing["configs"] if listing else (), application, name)
         if module.params["state"] == "present":
             answer = write(module, before, values, application_is_there=listing is not None)
-            plan = plan_present(before, answer, values)
+            plan = plan_present(before, answer, fields_of(values))
             shown, changes = marked(plan.predicted, answer["changes"]), answer["changes"]
         else:
             plan = plan_absent(before)

@@ -16,29 +16,16 @@ import json
 import re
 import typing as t
 
+from ansible_collections.holdfast.sso.tests.unit import fake_mappings
+from ansible_collections.holdfast.sso.tests.unit.fake_problem import Problem
+
+__all__ = ["KEY_CANARY", "FakeSsod", "Problem"]
+
 # Stands for what must never be in any output: no answer but the backup itself carries it, as in the real one.
 KEY_CANARY = "canary-key-bytes-7f3a"
 
 
-class Problem(Exception):
-    """A refusal of the fake, as an RFC 9457 document."""
-
-    def __init__(self, status: int, name: str, detail: str = "", conditions: t.Sequence[str] = ()) -> None:
-        super().__init__(name)
-        self.status = status
-        self.document: dict[str, t.Any] = {
-            "type": f"urn:holdfast:problem:{name}",
-            "title": name.replace("-", " "),
-            "status": status,
-            "detail": detail or f"the fake says {name}",
-            "next": f"mend {name}",
-            "tracking_id": "t-1",
-        }
-        if conditions:
-            self.document["conditions"] = list(conditions)
-
-
-class FakeSsod:
+class FakeSsod(fake_mappings.FakeMappings):
     """The server m1 of an environment with the standby m2 and the server s1; m1 is the active master."""
 
     def __init__(self) -> None:
@@ -57,7 +44,10 @@ class FakeSsod:
             "backup": None,
             "servers": {},
             "applications": {},
+            "roles": {"sso_administrator": [], "sso_affiliate_administrator": [], "sso_auditor": ["group:audit"]},
             "configs": {},
+            "mappings": {},
+            "unit_credentials": {},
         }
         for name in ("m1", "m2", "s1"):
             self.enrol(name, f"{name}.example.com:7443", name.startswith("m"))
@@ -290,21 +280,60 @@ class FakeSsod:
             raise Problem(404, "application-not-found", f"there is no application {name}")
         return self.state["applications"][name]
 
-    def put_application(self, name: str, body: dict[str, t.Any], **_unused: t.Any) -> dict[str, t.Any]:
-        version = self.state["applications"].get(name, {"version": 0})["version"]
+    def put_application(self, name: str, body: dict[str, t.Any], dry_run: bool = False, **_unused: t.Any) -> dict[str, t.Any]:
+        before = self.state["applications"].get(name, {"name": name, **NEW_APPLICATION, "version": 0})
+        version = before["version"]
         if body.get("if_version", version) != version:
             raise Problem(409, "version-conflict")
-        own = {field: value for field, value in body.items() if field != "if_version"}
-        self.state["applications"][name] = {"name": name, **own, "version": version + 1}
-        return self.state["applications"][name]
+        own = {field: body[field] for field in before if field in body}
+        wanted = {**before, **own, "flags": {**before["flags"], **body.get("flags", {})}}
+        if wanted["enabled"] and not wanted["users"] and not wanted["administrators"]:
+            raise Problem(422, "application-incomplete", conditions=["nobody may use it"])
+        plan = {
+            "changes": [f"{field} changes" for field in wanted if _unordered(wanted[field]) != _unordered(before[field])],
+            "destroys": self.lost(before, wanted),
+        }
+        if not version:
+            plan["changes"].append("it is created")
+        if plan["destroys"] and body.get("data_loss") != "accept":
+            raise Problem(409, "data-loss", conditions=plan["destroys"])
+        if plan["changes"] and not dry_run:
+            wanted["version"] = version + 1
+            self.state["applications"][name] = wanted
+        return {**(wanted if plan["changes"] else before), "plan": plan}
 
-    def delete_application(self, name: str, query: str, **_unused: t.Any) -> dict[str, t.Any]:
+    def lost(self, before: dict[str, t.Any], wanted: dict[str, t.Any]) -> list[str]:
+        gone = {field["name"] for field in before["fields"]} - {field["name"] for field in wanted["fields"]}
+        bags = [bag["properties"] for (owner, _name), bag in self.state["configs"].items() if owner == before["name"]]
+        if before["type"] != wanted["type"]:
+            return [f"{len(bags)} configurations are deleted"] if bags else []
+        return [f"field {field} is deleted" for field in sorted(gone) if any(field in bag for bag in bags)]
+
+    def delete_application(self, name: str, query: str, dry_run: bool, **_unused: t.Any) -> dict[str, t.Any]:
         self.get_application(name)
-        if self.configs_of(name) and "with_config=true" not in query:
+        destroys = [f"{len(self.configs_of(name))} configurations are deleted"] if self.configs_of(name) else []
+        if destroys and "with_data=true" not in query:
             raise Problem(409, "application-in-use")
+        if dry_run:
+            return {"destroys": destroys}
         self.state["configs"] = {key: bag for key, bag in self.state["configs"].items() if key[0] != name}
         del self.state["applications"][name]
-        return {}
+        return {"destroys": destroys}
+
+    def list_roles(self, **_unused: t.Any) -> dict[str, t.Any]:
+        return {"roles": [self.role(name, members) for name, members in self.state["roles"].items()]}
+
+    @staticmethod
+    def role(name: str, members: list[str]) -> dict[str, t.Any]:
+        configured = ["group:sso-admins"] if name == "sso_administrator" else []
+        return {"role": name, "members": sorted(members), "configured": configured}
+
+    def put_role(self, name: str, body: dict[str, t.Any], dry_run: bool, **_unused: t.Any) -> dict[str, t.Any]:
+        before, wanted = set(self.state["roles"][name]), set(body["members"])
+        if not dry_run:
+            self.state["roles"][name] = sorted(wanted)
+        changes = {"added": sorted(wanted - before), "removed": sorted(before - wanted)}
+        return {**self.role(name, list(wanted)), "changes": changes}
 
     def configs_of(self, application: str) -> list[dict[str, t.Any]]:
         return [
@@ -322,8 +351,9 @@ class FakeSsod:
         self.get_application(application)
         return {"configs": self.configs_of(application)}
 
-    def get_config(self, application: str, name: str, **_unused: t.Any) -> dict[str, t.Any]:
+    def get_config(self, application: str, name: str, query: str = "", **_unused: t.Any) -> dict[str, t.Any]:
         fields = {field["name"]: field["masked"] for field in self.get_application(application)["fields"]}
+        reveal = "reveal=true" in query
         if (application, name) not in self.state["configs"]:
             raise Problem(404, "config-not-found")
         bag = self.state["configs"][application, name]
@@ -333,7 +363,7 @@ class FakeSsod:
             "version": bag["version"],
             "updated_at": "2026-11-23T12:00:00Z",
             "key_id": self.current_key_id(),
-            "properties": {field: value for field, value in bag["properties"].items() if not fields[field]},
+            "properties": {field: value for field, value in bag["properties"].items() if reveal or not fields[field]},
             "masked": sorted(field for field in bag["properties"] if fields[field]),
         }
 
@@ -341,7 +371,7 @@ class FakeSsod:
         self, application: str, name: str, body: dict[str, t.Any], dry_run: bool, **_unused: t.Any
     ) -> dict[str, t.Any]:
         declared = {field["name"] for field in self.get_application(application)["fields"]}
-        wanted = body["properties"]
+        wanted = fake_mappings.opened(body, "properties") or {}
         undeclared = sorted(set(wanted) - declared)
         if undeclared:
             conditions = [f"{field} is not declared" for field in undeclared]
@@ -369,7 +399,30 @@ class FakeSsod:
         return {"version": version}
 
 
-APPLICATION = ("description", "contact", "enabled", "administrators", "users", "fields", "if_version")
+NEW_APPLICATION: dict[str, t.Any] = {
+    "description": "",
+    "contact": "",
+    "enabled": False,
+    "administrators": [],
+    "users": [],
+    "fields": [],
+    "type": "config_store",
+    "flags": {
+        "tickets_allowed": False,
+        "tickets_validated": True,
+        "tickets_single_use": False,
+        "ticket_timeout": 120,
+        "credential_cache": True,
+    },
+}
+APPLICATION = (*NEW_APPLICATION, "data_loss", "if_version")
+
+
+def _unordered(value: t.Any) -> t.Any:
+    """Who may do what is a set; fields have an order."""
+    return sorted(value) if isinstance(value, list) and all(isinstance(each, str) for each in value) else value
+
+
 ROUTES: list[tuple[str, str, tuple[str, ...], t.Callable[..., dict[str, t.Any]]]] = [
     ("GET", "/v1/status", (), FakeSsod.get_status),
     ("GET", "/v1/secret", (), FakeSsod.get_secret),
@@ -384,12 +437,15 @@ ROUTES: list[tuple[str, str, tuple[str, ...], t.Callable[..., dict[str, t.Any]]]
     ("GET", "/v1/servers", (), FakeSsod.list_servers),
     ("PUT", "/v1/servers/([^/]+)", ("address", "may_become_master"), FakeSsod.put_server),
     ("DELETE", "/v1/servers/([^/]+)", (), FakeSsod.delete_server),
+    ("GET", "/v1/roles", (), FakeSsod.list_roles),
+    ("PUT", "/v1/roles/([^/]+)", ("members",), FakeSsod.put_role),
     ("GET", "/v1/applications", (), FakeSsod.list_applications),
     ("GET", "/v1/applications/([^/]+)", (), FakeSsod.get_application),
     ("PUT", "/v1/applications/([^/]+)", APPLICATION, FakeSsod.put_application),
     ("DELETE", "/v1/applications/([^/]+)", (), FakeSsod.delete_application),
     ("GET", "/v1/applications/([^/]+)/config", (), FakeSsod.list_configs),
     ("GET", "/v1/applications/([^/]+)/config/([^/]+)", (), FakeSsod.get_config),
-    ("PUT", "/v1/applications/([^/]+)/config/([^/]+)", ("properties", "if_version"), FakeSsod.put_config),
+    ("PUT", "/v1/applications/([^/]+)/config/([^/]+)", ("properties", "ciphertexts", "if_version"), FakeSsod.put_config),
     ("DELETE", "/v1/applications/([^/]+)/config/([^/]+)", (), FakeSsod.delete_config),
+    *fake_mappings.ROUTES,
 ]

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ssod.core.access import Grants, check_principal
-from ssod.errors import ConfigurationRefused, InvalidValue
+from ssod.errors import UNREADABLE, ConfigurationRefused, InvalidValue
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")]
-HostPort = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\s]+):[0-9]{1,5}$")]
+# Not `$`: that would let a line end in after it.
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")]
+HostPort = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\s]+):[0-9]{1,5}\Z")]
 
 
 class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,6 +24,7 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     may_become_master: bool = False
     state_directory: str = "/var/lib/ssod"
     socket: str = "/run/ssod/ssod.sock"
+    credentials_socket: str = "/run/ssod/credentials.sock"
 
 
 class DatabaseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,10 +52,12 @@ class SealingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AccessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sso_administrators: list[str]
     sso_affiliate_administrators: list[str] = []
+    sso_auditors: list[str] = []
 
 
 class AuditConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file: str = "/var/log/ssod/audit.log"
+    journal: Literal["changes", "everything", "nothing"] = "changes"
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,7 +71,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def grants(self) -> Grants:
-        return Grants(frozenset(self.access.sso_administrators), frozenset(self.access.sso_affiliate_administrators))
+        access = self.access
+        return Grants(
+            frozenset(access.sso_administrators), frozenset(access.sso_affiliate_administrators), frozenset(access.sso_auditors)
+        )
 
 
 def _problems(config: Config) -> list[str]:
@@ -86,7 +93,7 @@ def _problems(config: Config) -> list[str]:
         problems.append("database.url: it holds a password; put that into a file and name it in database.password_file")
     if not config.access.sso_administrators:
         problems.append("access.sso_administrators: it is empty; nobody could administer this server")
-    for field in ("sso_administrators", "sso_affiliate_administrators"):
+    for field in ("sso_administrators", "sso_affiliate_administrators", "sso_auditors"):
         for principal in getattr(config.access, field):
             try:
                 check_principal(principal)
@@ -95,6 +102,7 @@ def _problems(config: Config) -> list[str]:
     paths = {
         "server.state_directory": config.server.state_directory,
         "server.socket": config.server.socket,
+        "server.credentials_socket": config.server.credentials_socket,
         "master.mandate_file": config.master.mandate_file,
         "tls.certificate": config.tls.certificate,
         "tls.key": config.tls.key,
@@ -113,7 +121,7 @@ def load(path: str | os.PathLike[str]) -> Config:
         raise ConfigurationRefused(f"{path}: {error.strerror}", conditions=[f"{path}: {error.strerror}"]) from None
     try:
         config = msgspec.toml.decode(text, type=Config)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ConfigurationRefused(f"{path} is refused", conditions=[str(error)]) from None
     problems = _problems(config)
     if problems:

@@ -9,13 +9,22 @@ SsodError
 │   ├── ActivationRefused           carries every failed condition
 │   ├── RestoreRefused              carries every failed condition
 │   ├── ApplicationInUse
+│   ├── ImportRefused               carries every failed condition
+│   ├── DataLoss                    carries everything that would be lost
+│   ├── WouldLockOut
+│   ├── UnitCredentialTaken
+│   ├── ExternalIdTaken             the external account is another principal's
+│   ├── NoCredentials
 │   └── ServerIsMaster
 ├── Rejected                   422  the input is well-formed and wrong
 │   ├── CiphertextRejected, UnknownKeyId
+│   ├── TicketRejected
 │   ├── WrongPassphrase, BackupDamaged, BackupOfAnotherEnvironment, BackupTooOld
+│   ├── ApplicationIncomplete       carries every missing condition
 │   └── InvalidValue
 ├── Malformed                  400  (413, 415, 405: its children)
-├── Forbidden                  403  UnknownCaller, NotEnrolled, ApplicationDisabled
+├── Forbidden                  403  UnknownCaller, NotEnrolled, SsoDisabled, ApplicationDisabled
+│   └── MappingDisabled, TicketsNotAllowed
 ├── Absent                     404  the only answer that means absent
 ├── Unavailable                503  true now, will pass
 │   ├── MasterLost, NoKeyring, NotBackedUp
@@ -26,7 +35,12 @@ SsodError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+# What msgspec raises for bytes that it cannot read: an error of its own, and two that it lets through.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class SsodError(Exception):
@@ -83,7 +97,31 @@ class RestoreRefused(Refused):
 
 
 class ApplicationInUse(Refused):
-    problem, title = "application-in-use", "the application still has configuration"
+    problem, title = "application-in-use", "the application still has data"
+
+
+class DataLoss(Refused):
+    problem, title = "data-loss", "stored data would be lost"
+
+
+class WouldLockOut(Refused):
+    problem, title = "would-lock-out", "the caller would lose the role that this takes"
+
+
+class UnitCredentialTaken(Refused):
+    problem, title = "unit-credential-taken", "another application gives the unit this credential"
+
+
+class ExternalIdTaken(Refused):
+    problem, title = "external-id-taken", "the external account belongs to another principal"
+
+
+class NoCredentials(Refused):
+    problem, title = "no-credentials", "the mapping has no credentials"
+
+
+class ImportRefused(Refused):
+    problem, title = "import-refused", "the store cannot be imported"
 
 
 class ServerIsMaster(Refused):
@@ -102,6 +140,10 @@ class UnknownKeyId(Rejected):
     problem, title = "unknown-key-id", "the keyring has no such key"
 
 
+class TicketRejected(Rejected):
+    problem, title = "ticket-rejected", "the ticket is not redeemed"
+
+
 class WrongPassphrase(Rejected):
     problem, title = "wrong-passphrase", "the backup does not open with this passphrase or identity"
 
@@ -116,6 +158,10 @@ class BackupOfAnotherEnvironment(Rejected):
 
 class BackupTooOld(Rejected):
     problem, title = "backup-too-old", "the backup lacks a key that the database needs"
+
+
+class ApplicationIncomplete(Rejected):
+    problem, title = "application-incomplete", "the application cannot be enabled yet"
 
 
 class InvalidValue(Rejected):
@@ -137,9 +183,22 @@ class WrongContentType(Malformed):
 class MethodNotAllowed(Malformed):
     status, problem, title = 405, "method-not-allowed", "this path does not know that method"
 
+    def __init__(self, path: str, allowed: Iterable[str]) -> None:
+        self.allowed = ", ".join(sorted(allowed))
+        super().__init__(f"{path} takes {self.allowed}")
+
 
 class Forbidden(SsodError):
+    """`act` and `subject` say what was refused, in the words of the audit log."""
+
     status, problem, title = 403, "forbidden", "the caller may not do this"
+
+    def __init__(
+        self, detail: str, *, next_step: str | None = None, conditions: Sequence[str] = (), act: str = "", subject: str = ""
+    ) -> None:
+        super().__init__(detail, next_step=next_step, conditions=conditions)
+        self.act = act
+        self.subject = subject
 
 
 class UnknownCaller(Forbidden):
@@ -150,8 +209,20 @@ class NotEnrolled(Forbidden):
     problem, title = "not-enrolled", "the certificate is not that of an enrolled server"
 
 
+class SsoDisabled(Forbidden):
+    problem, title = "sso-disabled", "SSO is disabled in the whole environment"
+
+
 class ApplicationDisabled(Forbidden):
     problem, title = "application-disabled", "the application is disabled"
+
+
+class MappingDisabled(Forbidden):
+    problem, title = "mapping-disabled", "the mapping is disabled"
+
+
+class TicketsNotAllowed(Forbidden):
+    problem, title = "tickets-not-allowed", "the application has no tickets"
 
 
 class Absent(SsodError):
@@ -168,6 +239,18 @@ class ApplicationNotFound(Absent):
 
 class ConfigNotFound(Absent):
     problem, title = "config-not-found", "no such configuration"
+
+
+class RoleNotFound(Absent):
+    problem, title = "role-not-found", "no such role"
+
+
+class UnitCredentialNotFound(Absent):
+    problem, title = "unit-credential-not-found", "the unit is given no such credential"
+
+
+class MappingNotFound(Absent):
+    problem, title = "mapping-not-found", "no such mapping"
 
 
 class ServerNotFound(Absent):

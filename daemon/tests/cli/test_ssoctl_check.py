@@ -54,3 +54,10 @@ def test_a_file_that_is_absent_is_exit_code_2(ssoctl: Ssoctl, tmp_path: Path) ->
     finished = ssoctl("check", tmp_path / "absent")
     assert finished.code == 2
     assert "absent" in finished.err
+
+
+@pytest.mark.parametrize("right", ["m1", "m1.example:7443"])
+def test_a_line_end_after_a_name_is_a_problem(ssoctl: Ssoctl, file: Path, right: str) -> None:
+    """A name that ends with one is another name, and looks the same."""
+    file.write_text(file.read_text().replace(f'"{right}"', f'"{right}\\n"'))
+    assert ssoctl("check", file).code == 2

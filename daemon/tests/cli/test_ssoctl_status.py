@@ -130,3 +130,11 @@ def test_a_selftest_that_fails_is_exit_code_1(fake: FakeSsod, ssoctl: Ssoctl) ->
 def test_a_selftest_that_is_refused_while_detached_is_exit_code_5(fake: FakeSsod, ssoctl: Ssoctl) -> None:
     fake.answers["POST /v1/selftest"] = problem(503, "master-lost")
     assert ssoctl("selftest").code == 5
+
+
+def test_that_sso_is_disabled_is_not_overlooked(fake: FakeSsod, ssoctl: Ssoctl) -> None:
+    document = status_document()
+    fake.answers["GET /v1/status"] = document
+    assert "DISABLED" not in ssoctl("status").out
+    document["environment"]["disabled_at"] = "2026-01-02T03:04:05Z"
+    assert "DISABLED everywhere since 2026-01-02T03:04:05Z" in ssoctl("status").out

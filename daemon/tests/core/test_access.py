@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 
 from ssod.core.access import RIGHTS, Caller, Grants, Role, check_principal, require, roles
 from ssod.errors import Forbidden, InvalidValue
 
-# One letter a role, in the order of Role: SSO, affiliate and application administrator, application user. A cell is a letter.
+# One letter a role, in the order of Role: SSO, affiliate and application administrator, application user, auditor (r, reads).
+# A cell is a letter.
 TABLE = {
-    "encrypt": "SAau",
-    "decrypt": "SAau",
-    "list configuration": "SAau",
-    "read configuration": "SAau",
-    "reveal configuration": "SAau",
-    "change configuration": "SAa-",
-    "read application": "SAau",
-    "change application": "SA--",
-    "manage secret": "S---",
-    "manage master": "S---",
-    "manage servers": "S---",
+    "encrypt": "SAau-",
+    "decrypt": "SAau-",
+    "list configuration": "SAaur",
+    "read configuration": "SAau-",
+    "reveal configuration": "SAau-",
+    "change configuration": "SAa--",
+    "read application": "SAaur",
+    "change application": "SA---",
+    "change application users": "SAa--",
+    "list mappings": "SAa-r",
+    "read mapping": "SAa-r",
+    "manage mappings": "SAa--",
+    "manage own mapping": "---u-",
+    "look up own credentials": "---u-",
+    "issue ticket": "---u-",
+    "redeem ticket": "SAa--",
+    "manage unit credentials": "SAa--",
+    "read roles": "SA--r",
+    "manage roles": "S----",
+    "enable SSO": "S----",
+    "read audit": "S---r",
+    "export store": "S----",
+    "import store": "S----",
+    "manage secret": "S----",
+    "manage master": "S----",
+    "manage servers": "S----",
 }
 CELLS = [
     pytest.param(act, role, letter != "-", id=f"{act}-{role}")
@@ -29,7 +46,7 @@ CELLS = [
     for role, letter in zip(Role, letters, strict=True)
 ]
 
-GRANTS = Grants(frozenset({"group:admins", "certificate:ops"}), frozenset({"group:affiliates"}))
+GRANTS = Grants(frozenset({"group:admins", "certificate:ops"}), frozenset({"group:affiliates"}), frozenset({"user:eve"}))
 
 
 def caller(*principals: str) -> Caller:
@@ -51,7 +68,19 @@ def test_a_role_may_do_just_what_the_table_says(act: str, role: Role, allowed: b
         require(act, caller(), frozenset({role}), "something")
     assert "user:somebody" in refusal.value.detail
     assert "something" in refusal.value.detail
-    assert Role.SSO_ADMINISTRATOR in refusal.value.detail
+    assert all((each in refusal.value.detail) == (each in RIGHTS[act]) for each in Role)
+
+
+def test_the_documentation_has_the_same_table() -> None:
+    """docs/access.md, cell by cell, with the acts in the same order."""
+    text = (Path(__file__).parents[3] / "docs" / "access.md").read_text("utf-8")
+    section = text.partition("## Rights")[2].partition("\n## ")[0]
+    lines = [[cell.strip() for cell in line.strip("| ").split("|")] for line in section.splitlines() if line.startswith("|")]
+    head, _, *rows = [line + [""] * (len(Role) + 1 - len(line)) for line in lines]
+    assert head == ["act", *Role]
+    assert {cell for row in rows for cell in row[1:]} == {"yes", ""}
+    told = {act: {role for role, cell in zip(Role, cells, strict=True) if cell} for act, *cells in rows}
+    assert list(told.items()) == list(RIGHTS.items())
 
 
 @pytest.mark.parametrize("act", RIGHTS)
@@ -86,7 +115,9 @@ def test_more_roles_never_allow_less(act: str) -> None:
         (["group:affiliates"], {Role.SSO_AFFILIATE_ADMINISTRATOR}),
         (["group:owners"], {Role.APPLICATION_ADMINISTRATOR}),
         (["certificate:job"], {Role.APPLICATION_USER}),
-        (["group:admins", "group:owners", "certificate:job"], {*Role} - {Role.SSO_AFFILIATE_ADMINISTRATOR}),
+        (["group:admins", "group:owners", "certificate:job"], {*Role} - {Role.SSO_AFFILIATE_ADMINISTRATOR, Role.SSO_AUDITOR}),
+        (["user:eve"], {Role.SSO_AUDITOR}),
+        (["user:root", "group:eve"], set()),
         (["group:ADMINS"], set()),
         (["group:admin"], set()),
     ],
@@ -101,13 +132,15 @@ def test_an_application_gives_no_role_outside_of_itself() -> None:
     assert roles(caller("group:owners"), GRANTS) == frozenset()
 
 
-@pytest.mark.parametrize("principal", ["group:g", "certificate:web.example", "group:with space inside"])
-def test_a_principal_names_a_group_or_a_certificate(principal: str) -> None:
-    """Both kinds are accepted, and given back as they are."""
+@pytest.mark.parametrize("principal", ["group:g", "user:alice", "certificate:web.example", "group:with space inside"])
+def test_a_principal_names_a_group_a_user_or_a_certificate(principal: str) -> None:
+    """The three kinds are accepted, and given back as they are."""
     assert check_principal(principal) == principal
 
 
-@pytest.mark.parametrize("principal", ["", "g", "group:", "certificate:", "user:u", "GROUP:g", ":g", "group: g", "group:g "])
+@pytest.mark.parametrize(
+    "principal", ["", "g", "group:", "certificate:", "user:", "unit:u", "GROUP:g", ":g", "group: g", "group:g ", "group:g\ng"]
+)
 def test_what_names_nobody_is_refused(principal: str) -> None:
     """A principal without a known kind, or without a name, is refused when it is written, not when it is used."""
     with pytest.raises(InvalidValue):

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from keys import secret
 from pki import Authority
-from servers import IDENTITY, Fleet, Server, back_up
+from servers import IDENTITY, OWN_GROUP, Fleet, Server, back_up
 
 from ssod.core.keyring import Keyring
 from ssod.service import backup as backups
@@ -43,7 +43,7 @@ def young(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Ite
         m1 = fleet["m1"]
         m1.ok("POST", "/v1/master/activate", {})
         m1.ok("POST", "/v1/secret/generate", {})
-        m1.ok("PUT", "/v1/applications/app", {})
+        m1.ok("PUT", "/v1/applications/app", {"enabled": True, "users": [OWN_GROUP]})
         yield fleet
     finally:
         fleet.stop()

@@ -21,6 +21,7 @@ NEEDING: list[tuple[str, str, Any]] = [
     ("GET", "/v1/applications/app/config/unread", None),
     ("PUT", "/v1/applications/app/config/read", {"properties": {"host": "new"}}),
     ("DELETE", "/v1/applications/app/config/read", None),
+    ("GET", "/v1/applications/app/mappings", None),
     ("GET", "/v1/secret", None),
     ("GET", "/v1/servers", None),
     ("PUT", "/v1/servers/s9", {"address": "h:1"}),

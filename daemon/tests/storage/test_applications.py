@@ -7,15 +7,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from at_once import at_once
 from keys import counting, secret
-from sqlalchemy import text
+from sqlalchemy import func, insert, select, text
 
 from ssod.errors import ApplicationInUse, ApplicationNotFound, ConfigNotFound, InvalidValue, VersionConflict
+from ssod.storage import schema as t
 from ssod.storage.applications import ApplicationRepository, StaleKey
-from ssod.storage.records import Application, ConfigRecord, Field, KeyRecord
+from ssod.storage.records import Application, ApplicationType, ConfigRecord, Field, KeyRecord
 from ssod.storage.repository import Database, EnvironmentRepository
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -77,7 +79,7 @@ def test_applications_are_listed_by_name(repository: ApplicationRepository) -> N
 
 def test_what_is_not_there_is_absent_by_name(repository: ApplicationRepository) -> None:
     """Applications and configurations, read or deleted."""
-    for absent in (repository.find, partial(repository.delete, with_config=True)):
+    for absent in (repository.find, partial(repository.delete, with_data=True)):
         with pytest.raises(ApplicationNotFound, match="nothing"):
             absent("nothing")
     for missing in (repository.config, repository.delete_config):
@@ -173,9 +175,9 @@ def test_an_application_with_configuration_is_deleted_only_when_that_is_said(rep
     repository.put(SFTP._replace(name="other"), 0)
     for application in ("sftp", "other"):
         repository.put_config(config(host=b"h")._replace(application=application), KEY, 0)
-    with pytest.raises(ApplicationInUse, match="1 configuration"):
-        repository.delete("sftp", with_config=False)
-    repository.delete("sftp", with_config=True)
+    with pytest.raises(ApplicationInUse, match="1 configurations and 0 mappings"):
+        repository.delete("sftp", with_data=False)
+    repository.delete("sftp", with_data=True)
     assert [application.name for application in repository.all()] == ["other"]
     assert repository.config("other", "in").envelopes == {"host": b"h"}
     repository.put(SFTP, 0)
@@ -200,3 +202,75 @@ def test_texts_beyond_ascii_and_statements_in_names_are_just_text(repository: Ap
     assert repository.find("sftp") == odd._replace(version=2)
     with pytest.raises(ConfigNotFound):
         repository.config("sftp", "' OR '1'='1")
+
+
+def fill(database: Database, repository: ApplicationRepository) -> None:
+    """Two configurations, a mapping and a unit's credential of the application."""
+    repository.put_config(config("in", host=b"h", password=b"p"), KEY, 0)
+    repository.put_config(config("out", host=b"h"), KEY, 0)
+    own = {"application": "sftp", "principal": "user:alice"}
+    states = {"disabled_by_user": False, "disabled_by_administrator": False}
+    with database.transaction() as connection:
+        connection.execute(
+            insert(t.mapping).values(**own, external_id="a", exclusive_id=None, position=0, version=1, updated_at=NOW, **states)
+        )
+        connection.execute(insert(t.mapping_value).values(**own, field="password", key_id=KEY, envelope=b"e"))
+        connection.execute(
+            insert(t.unit_credential).values(unit="u.service", credential="c", application="sftp", config="in", field="password")
+        )
+
+
+def counts(database: Database) -> list[int]:
+    tables = (t.config, t.config_value, t.mapping, t.mapping_value, t.unit_credential)
+    with database.reads() as connection:
+        return [connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables]
+
+
+def test_stored_data_is_counted_by_field(repository: ApplicationRepository, with_secret: Database) -> None:
+    fill(with_secret, repository)
+    stored = repository.stored("sftp", ["host", "password", "port"])
+    assert stored.all == (2, 1, 1)
+    assert stored.by_field == {"host": (2, 0, 0), "password": (1, 1, 1), "port": (0, 0, 0)}
+    assert repository.stored("other").all == (0, 0, 0)
+
+
+def test_a_removed_field_takes_its_values_along(repository: ApplicationRepository, with_secret: Database) -> None:
+    """What loses a value has a new version, and nothing else has."""
+    fill(with_secret, repository)
+    repository.put(SFTP._replace(fields=FIELDS[:1]), 1, repository.stored("sftp", ["password"]))
+    assert counts(with_secret) == [2, 2, 1, 0, 0]
+    assert [(each.name, each.version) for each in repository.configs("sftp")] == [("in", 2), ("out", 1)]
+
+
+def test_another_type_takes_everything_along(repository: ApplicationRepository, with_secret: Database) -> None:
+    fill(with_secret, repository)
+    repository.put(SFTP._replace(type=ApplicationType.GROUP), 1, repository.stored("sftp"))
+    assert counts(with_secret) == [0, 0, 0, 0, 0]
+
+
+def test_what_has_come_since_it_was_counted_is_not_lost_unseen(repository: ApplicationRepository, with_secret: Database) -> None:
+    """The change is refused as a whole."""
+    fill(with_secret, repository)
+    seen = repository.stored("sftp", ["password"])
+    repository.put_config(config("late", password=b"p"), KEY, 0)
+    with pytest.raises(VersionConflict, match="changed meanwhile"):
+        repository.put(SFTP._replace(fields=FIELDS[:1]), 1, seen)
+    assert repository.find("sftp") == SFTP
+    assert counts(with_secret) == [3, 4, 1, 1, 1]
+
+
+def test_an_application_is_deleted_with_its_mappings_and_units(repository: ApplicationRepository, with_secret: Database) -> None:
+    fill(with_secret, repository)
+    with pytest.raises(ApplicationInUse, match="2 configurations and 1 mappings"):
+        repository.delete("sftp", with_data=False)
+    repository.delete("sftp", with_data=True)
+    assert counts(with_secret) == [0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("change", [{"fields": FIELDS[:1]}, {"type": ApplicationType.INDIVIDUAL}])
+def test_a_configuration_is_kept_only_as_the_application_is_now(repository: ApplicationRepository, change: dict[str, Any]) -> None:
+    """Whoever wrote for the application as it was is refused, in the transaction that writes."""
+    repository.put(SFTP._replace(**change), 1)
+    with pytest.raises(InvalidValue):
+        repository.put_config(config(password=b"p"), KEY, 0)
+    assert repository.configs("sftp") == []

@@ -218,6 +218,15 @@ def test_a_server_is_enrolled_changed_and_removed(servers: ServerRepository) -> 
     assert servers.all() == ()
 
 
+def test_where_an_audit_log_ends_stays_known_when_a_server_does_not_say(servers: ServerRepository) -> None:
+    """A server that has just started has not looked yet."""
+    servers.enrol("s1", "10.0.0.1:7443", False, NOW)
+    servers.report("s1", REPORT._replace(audit_sequence=2**40, audit_head="c" * 64), NOW)
+    servers.report("s1", REPORT, NOW + timedelta(days=1))
+    (server,) = servers.all()
+    assert (server.audit_sequence, server.audit_head, server.last_seen) == (2**40, "c" * 64, NOW + timedelta(days=1))
+
+
 def test_a_server_that_is_not_enrolled_cannot_report_itself_in(servers: ServerRepository) -> None:
     """A report makes no row."""
     servers.report("stranger", REPORT, NOW)

@@ -25,7 +25,7 @@ def edge_fleet(tmp_path_factory: pytest.TempPathFactory, authority: Authority, p
     try:
         fleet.make_ready()
         m1 = fleet["m1"]
-        m1.ok("PUT", "/v1/applications/app", {"fields": [{"name": "host"}], "users": ["certificate:job"]})
+        m1.ok("PUT", "/v1/applications/app", {"enabled": True, "fields": [{"name": "host"}], "users": ["certificate:job"]})
         m1.ok("PUT", "/v1/applications/app/config/in", {"properties": {"host": "h"}})
         yield fleet
     finally:
@@ -65,7 +65,8 @@ class Dump:
         name = url.partition("@/")[2].partition("?")[0]
         self.connection = psycopg.connect(host=str(postgres.directory), dbname=name, user=SUPERUSER, autocommit=True)
         tables = self.connection.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")
-        each = "SELECT '{0}', (to_jsonb(t) - '{{{{last_seen,confirmed_at,confirmed_epoch}}}}'::text[])::text FROM \"{0}\" t"
+        own = "{{{{last_seen,confirmed_at,confirmed_epoch,audit_sequence,audit_head}}}}"
+        each = "SELECT '{0}', (to_jsonb(t) - 'OWN'::text[])::text FROM \"{0}\" t".replace("OWN", own)
         self._query = " UNION ALL ".join(each.format(table).replace("{{", "{").replace("}}", "}") for (table,) in tables)
         self.last = self.now()
 

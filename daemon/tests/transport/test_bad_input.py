@@ -242,16 +242,16 @@ def test_a_batch_of_a_thousand_is_served(m1: Server, face: Files | None) -> None
     assert (status, answer["plaintexts"]) == (200, values)
 
 
-@pytest.mark.parametrize("wait", ["x", "", "1;2", "0x1"])
-def test_a_wait_that_is_no_number_is_refused(m1: Server, wait: str) -> None:
+@pytest.mark.parametrize("wait", ["x", "", "1;2", "0x1", "nan", "-1", "-inf"])
+def test_a_wait_that_is_no_time_is_refused(m1: Server, wait: str) -> None:
     """What an enrolled server asks for is checked like everything else."""
     status, document = m1.call("GET", f"/v1/peer/keyring?wait={wait}", files=m1.files, timeout=5)
     assert (status, document["type"]) == (400, "urn:holdfast:problem:malformed-request")
 
 
-@pytest.mark.parametrize("wait", ["nan", "-1", "-inf", "0", "1e-9"])
+@pytest.mark.parametrize("wait", ["0", "-0", "1e-9"])
 def test_a_wait_always_ends(m1: Server, wait: str) -> None:
-    """What is a number and no time to wait is answered at once."""
+    """What is hardly a time to wait is answered at once."""
     etag = m1.exchange("GET", "/v1/peer/keyring", files=m1.files)[0].getheader("ETag") or ""
     headers = {"If-None-Match": etag}
     assert m1.exchange("GET", f"/v1/peer/keyring?wait={wait}", headers=headers, files=m1.files, timeout=5)[0].status == 304

@@ -16,6 +16,7 @@ import msgspec
 from ssod.cli.documents import Problem
 from ssod.cli.errors import CliError, NotAllowed, ProblemAnswer, Unreachable, UsageRefused
 from ssod.cli.journal import Act, Journal
+from ssod.errors import UNREADABLE
 
 # More than ssod waits for a database that has vanished, less than a monitor waits for us.
 READ_SECONDS = 15.0
@@ -95,7 +96,7 @@ class Client:
             raise _not_understood(f"an answer with HTTP status {status}", act)
         try:
             return Answer(raw, msgspec.json.decode(raw, type=shape))
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise _not_understood(f"a document of another shape ({error})", act) from None
 
     def _connect(self, connection: UnixConnection) -> None:
@@ -149,7 +150,7 @@ class Client:
 def _problem(status: int, raw: bytes) -> CliError:
     try:
         problem = msgspec.json.decode(raw, type=Problem)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return _not_understood(f"HTTP status {status} without a problem document", None)
     return ProblemAnswer(
         f"{problem.title}: {problem.detail}" if problem.detail and problem.detail != problem.title else problem.title,

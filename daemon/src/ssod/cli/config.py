@@ -11,11 +11,13 @@ from ssod.cli.asking import confirm
 from ssod.cli.client import Client, path_of
 from ssod.cli.documents import Application, Config, ConfigDeleted, Configs, ConfigWritten
 from ssod.cli.errors import ProblemAnswer, UsageRefused
+from ssod.cli.execute import WithProgram
 from ssod.cli.journal import Act
 from ssod.cli.json_input import read_object
 from ssod.cli.output import say, show, show_document, warn
 from ssod.cli.session import AsJson, DryRun, IfVersion, Yes, session_of
 from ssod.cli.tables import config_table, configs_table
+from ssod.cli.watch import watch
 
 app = typer.Typer(no_args_is_help=True, help="The configurations of an application.")
 
@@ -52,6 +54,9 @@ def get(
         warn(f"the SSO database cannot be reached; this was read at {answer.document.cached_at} and may have changed since")
     say("")
     show(config_table(answer.document))
+
+
+app.command(cls=WithProgram)(watch)
 
 
 @app.command()

@@ -55,6 +55,7 @@ class Environment(Document, frozen=True):
     current_key_id: str | None = None
     backup_verified_at: str | None = None
     backup_place: str | None = None
+    disabled_at: str | None = None
 
 
 class Server(Document, frozen=True):
@@ -67,6 +68,8 @@ class Server(Document, frozen=True):
     epoch: int | None = None
     version: str | None = None
     last_seen: str | None = None
+    audit_sequence: int | None = None
+    audit_head: str | None = None
 
 
 class Status(Document, frozen=True):
@@ -174,6 +177,7 @@ class Deactivated(Document, frozen=True):
 class Field(Document, frozen=True):
     name: str
     masked: bool = False
+    label: str = ""
 
 
 class Application(Document, frozen=True):
@@ -185,6 +189,49 @@ class Application(Document, frozen=True):
     version: int
     description: str = ""
     contact: str = ""
+    type: str = "config_store"
+    flags: dict[str, bool | int] = {}
+
+
+class Plan(Document, frozen=True):
+    """Sentences: what a change of an application does, and which stored data it destroys."""
+
+    changes: list[str]
+    destroys: list[str]
+
+
+class ApplicationWritten(Application, frozen=True, kw_only=True):
+    plan: Plan
+
+
+class ApplicationDeleted(Document, frozen=True):
+    destroys: list[str] = []
+
+
+class Role(Document, frozen=True):
+    """`members` count on every server; `configured` are those of the file of the server that answers."""
+
+    role: str
+    members: list[str]
+    configured: list[str]
+
+
+class Roles(Document, frozen=True):
+    roles: list[Role]
+
+
+class MemberChanges(Document, frozen=True):
+    added: list[str]
+    removed: list[str]
+
+
+class RoleWritten(Role, frozen=True):
+    changes: MemberChanges
+
+
+class Sso(Document, frozen=True):
+    enabled: bool
+    disabled_at: str | None = None
 
 
 class Applications(Document, frozen=True):
@@ -213,6 +260,18 @@ class Config(Document, frozen=True):
     cached_at: str | None = None
 
 
+class Change(Document, frozen=True):
+    kind: str
+    application: str
+    name: str
+
+
+class Watched(Document, frozen=True):
+    cursor: str
+    changes: list[Change]
+    lost: bool
+
+
 class Changes(Document, frozen=True):
     added: list[str]
     changed: list[str]
@@ -228,6 +287,72 @@ class ConfigDeleted(Document, frozen=True):
     version: int
 
 
+class Mapping(Document, frozen=True):
+    principal: str
+    external_id: str
+    position: int
+    enabled: bool
+    disabled_by_user: bool
+    disabled_by_administrator: bool
+    fields: list[str]
+    version: int
+    key_id: str | None = None
+    updated_at: str | None = None
+
+
+class Mappings(Document, frozen=True):
+    mappings: list[Mapping]
+    next: str | None = None
+
+
+class MappingChanges(Changes, frozen=True):
+    mapping: list[str]
+
+
+class MappingWritten(Mapping, frozen=True, kw_only=True):
+    changes: MappingChanges
+
+
+class MappingDeleted(Document, frozen=True):
+    version: int
+
+
+class Loaded(Document, frozen=True):
+    created: int
+    changed: int
+    unchanged: int
+
+
+class Credentials(Document, frozen=True):
+    application: str
+    principal: str
+    external_id: str
+    credentials: dict[str, str]
+    key_id: str | None = None
+    cached_at: str | None = None
+
+
+class Ticket(Document, frozen=True):
+    ticket: str
+    expires_at: str
+
+
+class UnitCredential(Document, frozen=True):
+    unit: str
+    credential: str
+    application: str
+    config: str
+    field: str
+
+
+class UnitCredentials(Document, frozen=True):
+    unit_credentials: list[UnitCredential]
+
+
+class UnitCredentialWritten(UnitCredential, frozen=True):
+    changed: bool
+
+
 class Ciphertext(Document, frozen=True):
     ciphertext: str
 
@@ -236,7 +361,25 @@ class Plaintext(Document, frozen=True):
     plaintext: str
 
 
+class AuditHead(Document, frozen=True):
+    sequence: int
+    head: str
+
+
 class SelfTest(Document, frozen=True):
     ok: bool
     micros: float
     key_id: str | None = None
+
+
+class Counts(Document, frozen=True):
+    applications: int = 0
+    roles: int = 0
+    configs: int = 0
+    mappings: int = 0
+    unit_credentials: int = 0
+
+
+class Imported(Document, frozen=True):
+    created: Counts
+    unchanged: Counts

@@ -9,11 +9,29 @@ from typing import Annotated
 
 import typer
 
-from ssod.cli import applications, cipher, config, database, master, sealing, secret, servers
+from ssod.cli import (
+    applications,
+    audit,
+    cipher,
+    config,
+    credentials,
+    database,
+    mappings,
+    master,
+    roles,
+    sealing,
+    secret,
+    servers,
+    sso,
+    store,
+    units,
+)
 from ssod.cli.check import check
 from ssod.cli.errors import CliError
+from ssod.cli.execute import WithProgram, execute
 from ssod.cli.exit_codes import MEANINGS, ExitCode
 from ssod.cli.journal import Journal
+from ssod.cli.openapi import openapi
 from ssod.cli.output import explain
 from ssod.cli.session import DEFAULT_SOCKET, Session
 from ssod.cli.status import selftest, status
@@ -45,12 +63,23 @@ app.command()(status)
 app.add_typer(secret.app, name="secret")
 app.add_typer(master.app, name="master")
 app.add_typer(servers.app, name="servers")
+app.add_typer(roles.app, name="role")
+app.add_typer(sso.app, name="sso")
 app.add_typer(applications.app, name="application")
 app.add_typer(config.app, name="config")
+app.add_typer(mappings.app, name="mapping")
+app.add_typer(credentials.credentials_app, name="credentials")
+app.add_typer(credentials.ticket_app, name="ticket")
+app.add_typer(units.app, name="unit-credential")
+app.command()(store.export)
+app.command("import")(store.take)
 app.command()(cipher.encrypt)
 app.command()(cipher.decrypt)
+app.command("exec", cls=WithProgram)(execute)
 app.command()(selftest)
 app.command()(check)
+app.command()(openapi)
+app.add_typer(audit.app, name="audit")
 app.add_typer(sealing.app, name="sealing")
 app.add_typer(database.app, name="database")
 

@@ -10,14 +10,18 @@ from ssod.cli.documents import (
     Application,
     Config,
     ConfigSummary,
+    Credentials,
     Environment,
     Key,
+    Mapping,
     Master,
     Notified,
+    Role,
     Secret,
     Server,
     Status,
     ThisServer,
+    UnitCredential,
 )
 from ssod.cli.output import printable
 
@@ -99,8 +103,10 @@ def _managed(server: ThisServer) -> str:
 def _environment_rows(environment: Environment | None) -> list[tuple[str, str | None]]:
     if environment is None:
         return [("environment", "not known while the database cannot be reached")]
+    disabled = [("SSO", f"DISABLED everywhere since {environment.disabled_at}")] if environment.disabled_at else []
     return [
         ("environment", environment.id),
+        *disabled,
         ("master", f"{environment.master or 'none'}, epoch {environment.epoch}"),
         ("current key id", environment.current_key_id),
         (
@@ -211,10 +217,11 @@ def keys_table(keys: Iterable[Key], held: Iterable[str]) -> Table:
 
 def applications_table(applications: Iterable[Application]) -> Table:
     return table(
-        ["application", "enabled", "fields", "version", "description"],
+        ["application", "type", "enabled", "fields", "version", "description"],
         [
             [
                 application.name,
+                application.type,
                 yes_no(application.enabled),
                 _field_names(application),
                 number(application.version),
@@ -231,12 +238,25 @@ def application_facts(application: Application) -> Table:
             ("application", application.name),
             ("description", application.description),
             ("contact", application.contact),
+            ("type", application.type),
             ("enabled", yes_no(application.enabled)),
             ("administrators", ", ".join(application.administrators)),
             ("users", ", ".join(application.users)),
             ("fields", _field_names(application)),
+            ("flags", ", ".join(f"{name} {_flag(value)}" for name, value in application.flags.items())),
             ("version", number(application.version)),
         ]
+    )
+
+
+def _flag(value: bool | int) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def roles_table(roles: Iterable[Role]) -> Table:
+    return table(
+        ["role", "members", "by the file of this server"],
+        [[role.role, ", ".join(role.members), ", ".join(role.configured)] for role in roles],
     )
 
 
@@ -257,3 +277,42 @@ def config_table(config: Config) -> Table:
         ["field", "value"],
         sorted([*config.properties.items(), *((name, MASKED) for name in hidden)]),
     )
+
+
+def unit_credentials_table(given: Iterable[UnitCredential]) -> Table:
+    return table(
+        ["unit", "credential", "configuration", "field"],
+        [[each.unit, each.credential, each.config, each.field] for each in given],
+    )
+
+
+def mappings_table(mappings: Iterable[Mapping]) -> Table:
+    return table(
+        ["principal", "account", "position", "enabled", "version", "fields"],
+        [[m.principal, m.external_id, number(m.position), _enabled(m), number(m.version), ", ".join(m.fields)] for m in mappings],
+    )
+
+
+def mapping_facts(mapping: Mapping) -> Table:
+    return facts(
+        [
+            ("principal", mapping.principal),
+            ("account", mapping.external_id),
+            ("position", number(mapping.position)),
+            ("enabled", _enabled(mapping)),
+            ("fields", ", ".join(mapping.fields)),
+            ("key id", mapping.key_id),
+            ("version", number(mapping.version)),
+            ("changed", mapping.updated_at),
+        ]
+    )
+
+
+def _enabled(mapping: Mapping) -> str:
+    by = [("its user", mapping.disabled_by_user), ("an administrator", mapping.disabled_by_administrator)]
+    disabled = [who for who, is_so in by if is_so]
+    return f"no: disabled by {' and by '.join(disabled)}" if disabled else "yes"
+
+
+def credentials_table(credentials: Credentials) -> Table:
+    return table(["field", "value"], sorted(credentials.credentials.items()))

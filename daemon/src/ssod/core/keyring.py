@@ -14,7 +14,7 @@ from ssod.core import envelope
 from ssod.core.aead import KEY_BYTES, NONCE_BYTES, Xaes256Gcm
 from ssod.core.envelope import Place
 from ssod.core.secretbytes import SecretBytes
-from ssod.errors import CiphertextRejected, UnknownKeyId
+from ssod.errors import UNREADABLE, CiphertextRejected, UnknownKeyId
 
 Random = Callable[[int], bytes]
 
@@ -183,7 +183,7 @@ class Keyring:
         """Raises BadKeyring when the document is malformed or a key id does not belong to its secret."""
         try:
             parsed = msgspec.json.decode(document, type=_KeyringDocument)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             # The decoder's message can quote what it read; it must not travel on.
             raise BadKeyring("it is not a keyring document") from None
         if parsed.format != DOCUMENT_FORMAT:

@@ -1,125 +1,126 @@
-"""The audit log: one JSON line an act, in the file before the act happens."""
+"""The audit log: one JSON line an act, bound to the line before it, in the file before the act happens."""
 
 from __future__ import annotations
 
-import errno
 import os
-import threading
 import time
+import zlib
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
-from ssod.errors import AuditUnavailable
+from ssod.audit_files import last_of, newest_rotated, torn_bytes
+from ssod.core.access import Caller
+from ssod.core.audit import BEGINNING, CUT, TORN, AuditLine, Head, write_line
+from ssod.errors import UNREADABLE, AuditUnavailable
+from ssod.runtime.reserved_file import RESERVE, ReservedFile
 from ssod.service.ports import Call
 
-# Kept beside the log, for the time between a disk that fills up and somebody who notices: some 80,000 lines (bytes).
-RESERVE = 16 * 1024 * 1024
-# What is given up of it at a time, and what has to be free besides for a disk not to be full (bytes).
-STEP = 65536
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+# Who is named for what the log says of itself.
+_ITSELF = Call(Caller("ssod", frozenset()), "")
+
+Copy = Callable[[AuditLine, str], None]
 
 
-class AuditLine(msgspec.Struct):
-    """`time` is UTC in nanoseconds since 1970. Names and key ids; never a value."""
-
-    time: int
-    tracking_id: str
-    caller: str
-    act: str
-    subject: str
-    key_id: str
-    outcome: str
+def no_copy(_line: AuditLine, _chain: str) -> None:
+    pass
 
 
 class FileAudit:
-    """Appends with one write a line, so that lines of a rotated file are never cut.
+    """`anchor` is a file that keeps where the log ended when it was last known to be on the disk. `copy` is given each line.
 
-    A full disk must not end the service of those that only read: lines then take the place of a reserve, FILE.reserve.
+    `findings` are what was wrong with the log when it was opened, as sentences.
     """
 
-    def __init__(self, path: str, reserve: int = RESERVE) -> None:
+    def __init__(self, path: str, anchor: Path, copy: Copy = no_copy, reserve: int = RESERVE) -> None:
         self._path = path
-        self._encode = msgspec.json.Encoder().encode
-        self._descriptor = self._open()
-        self._size = reserve
-        self._reserve: int | None = None
-        self._failed: OSError | None = None
-        # `problem` is asked in a thread of its own.
-        self._resizing = threading.Lock()
-        with suppress(OSError):  # a log in a directory of somebody else's has none; a full disk is told by `problem`
-            self._reserve = os.open(f"{path}.reserve", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self._fill_reserve()
+        self._anchor = anchor
+        self._copy = copy
+        self._file = ReservedFile(path, reserve)
+        self._fresh = self._file.is_empty()
+        self.findings: list[str] = []
+        self._head: tuple[int, str] = self._last()
+        self.anchored: Head | None = None
+        torn = torn_bytes(Path(path))
+        if torn:
+            self._file.take_back(torn)
+            self._find(TORN, f"{torn} bytes of a torn line were taken back")
+        known = self._read_anchor()
+        if known is not None:
+            self.expect(known, str(anchor))
 
-    def _open(self) -> int:
-        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    @property
+    def head(self) -> Head:
+        return Head(*self._head)
+
+    def record(self, call: Call, act: str, subject: str, key_id: str = "", outcome: str = "allowed") -> None:
+        sequence, before = self._head
+        line = AuditLine(sequence + 1, time.time_ns(), call.tracking_id, call.caller.name, act, subject, key_id, outcome)
+        if self._fresh:
+            line.after = before
+        content, chain = write_line(line, before)
+        try:
+            self._file.append(content)
+        except OSError as error:
+            raise AuditUnavailable(f"{self._path}: {error.strerror}", next_step="free space for the audit log") from None
+        self._head = (sequence + 1, chain)
+        self._fresh = False
+        self._copy(line, chain)
+
+    def problem(self) -> str | None:
+        return self._file.problem()
+
+    def expect(self, known: Head, by: str) -> str | None:
+        """Compares the log with a head of it that is known elsewhere. What is missing leaves a hole in the numbers, and is said."""
+        sequence, chain = self._head
+        if known.sequence < sequence or known == self._head:
+            return None
+        if known.sequence == sequence:
+            return self._find(CUT, f"line {sequence} is another than {by} knows")
+        # A log that is gone altogether goes on after what is known; one that was cut shows where.
+        self._head = (known.sequence, known.chain if sequence == 0 else chain)
+        return self._find(CUT, f"it ends with line {sequence}, and {by} knows of line {known.sequence}")
 
     def reopen(self) -> None:
         """After logrotate has moved the file away."""
-        old, self._descriptor = self._descriptor, self._open()
-        os.close(old)
-        self._failed = None
+        self._file.reopen()
+        self._fresh = self._file.is_empty()
 
-    def record(self, call: Call, act: str, subject: str, key_id: str = "", outcome: str = "allowed") -> None:
-        line = AuditLine(time.time_ns(), call.tracking_id, call.caller.name, act, subject, key_id, outcome)
-        content = self._encode(line) + b"\n"
-        try:
-            written = self._write(content)
-        except OSError as error:
-            self._failed = error
-            raise AuditUnavailable(f"{self._path}: {error.strerror}", next_step="free space for the audit log") from None
-        self._failed = None
-        if written != len(content):
-            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)  # the next line must be whole
-            raise AuditUnavailable(f"{self._path}: a line was cut off", next_step="free space for the audit log")
-
-    def _write(self, content: bytes) -> int:
-        """One write; on a full disk another one, into what the reserve gives up, of what the first one left over."""
-        written = 0
-        try:
-            written = os.write(self._descriptor, content)
-        except OSError as error:
-            if error.errno not in _NO_SPACE or not self._shrink_reserve():
-                raise
-        if written == 0:
-            return os.write(self._descriptor, content)
-        if written < len(content) and self._shrink_reserve():
-            with suppress(OSError):  # a line that stays cut off is taken back
-                written += os.write(self._descriptor, content[written:])
-        return written
-
-    def problem(self) -> str | None:
-        """Why the disk has no space for the log; None when it has. Lines are still written for as long as the reserve lasts."""
-        failed = self._failed
-        if self._reserve is not None and (failed is None or failed.errno in _NO_SPACE):
-            try:
-                self._fill_reserve()
-                return None
-            except OSError as error:
-                failed = error
-        return f"the audit log {self._path} cannot be written: {failed.strerror}" if failed else None
-
-    def _fill_reserve(self) -> None:
-        """Makes the reserve whole, and sees that there is space besides. Raises OSError."""
-        assert self._reserve is not None  # noqa: S101  for the type checker: both callers have one
-        with self._resizing:
-            held = os.fstat(self._reserve).st_size
-            try:
-                os.posix_fallocate(self._reserve, 0, self._size + STEP)
-                held = self._size
-            finally:
-                os.ftruncate(self._reserve, held)
-
-    def _shrink_reserve(self) -> bool:
-        """Gives a part of the reserve to the log; False when there is none left."""
-        if self._reserve is None:
-            return False
-        with self._resizing:
-            held = os.fstat(self._reserve).st_size
-            os.ftruncate(self._reserve, max(0, held - STEP))
-        return held > 0
+    def anchor(self) -> None:
+        """Sees that the log is on the disk as far as it goes now, and keeps where it ends. Blocks. Raises OSError."""
+        head = self.head
+        self._file.sync()
+        if head != self.anchored:
+            temporary = self._anchor.with_name(f"{self._anchor.name}.new")
+            temporary.write_bytes(msgspec.json.encode(head))
+            os.replace(temporary, self._anchor)
+            self.anchored = head
 
     def close(self) -> None:
-        os.close(self._descriptor)
-        if self._reserve is not None:
-            os.close(self._reserve)
+        self._file.close()
+
+    def _last(self) -> Head:
+        """Where the log goes on: after its last line, or after that of the file that was rotated away."""
+        try:
+            return last_of(Path(self._path)) or newest_rotated(Path(self._path)) or BEGINNING
+        except (OSError, EOFError, zlib.error) as error:
+            self.findings.append(f"the audit log {self._path} cannot be read back: {error}")
+            return BEGINNING
+
+    def _read_anchor(self) -> Head | None:
+        try:
+            return msgspec.json.decode(self._anchor.read_bytes(), type=Head)
+        except FileNotFoundError:
+            return None
+        except (OSError, *UNREADABLE) as error:
+            self.findings.append(f"the audit log's anchor {self._anchor} cannot be read: {error}")
+            return None
+
+    def _find(self, act: str, what: str) -> str:
+        with suppress(AuditUnavailable):  # said in the journal at least
+            self.record(_ITSELF, act, what)
+        sentence = f"the audit log {self._path}: {what}"
+        self.findings.append(sentence)
+        return sentence

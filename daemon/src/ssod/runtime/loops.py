@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from ssod.core.states import Mastership
-from ssod.errors import DatabaseUnavailable
+from ssod.errors import DatabaseUnavailable, SsodError
 from ssod.service.authority import Authority
 from ssod.service.membership import Membership
+from ssod.service.offload import Offload
 from ssod.storage.records import Environment, ServerRecord
 from ssod.storage.repository import Database
 
@@ -28,6 +29,10 @@ LOOKS_AT_ONCE = 4
 # Between two looks at the mandate; and at whether there is one to look at, which a reload may change.
 MANDATE_PAUSE = 0.25
 MANDATE_UNMINDED = 5.0
+# Between two anchors of the audit log: what is cut off its end later is missed, but for what came in since the last one.
+ANCHOR_PAUSE = 30.0
+# What a sync of the log to the disk may take before it is said; it delays nobody.
+ANCHOR_LIMIT = 5.0
 
 
 async def forever(work: Callable[[], Awaitable[None]], failed: Callable[[BaseException], None], pause: float) -> None:
@@ -60,6 +65,27 @@ class Warden:
             self._telling = asyncio.create_task(self._membership.mind_mandate())
         # A file in /run that appears: the interval between two looks is the promise, there is nothing to wait on.
         await asyncio.sleep(MANDATE_PAUSE if node.mandate.managed_by == "cluster" else MANDATE_UNMINDED)
+
+
+class Anchors:
+    """Keeps, every now and then, where the audit log ends: on this host, and in the database."""
+
+    def __init__(self, membership: Membership, anchor: Callable[[], None], disk: Offload, warn: Callable[[str], None]) -> None:
+        self._membership = membership
+        self._anchor = anchor
+        self._disk = disk
+        self._warn = warn
+
+    async def once(self) -> None:
+        await self.keep()
+        await self._membership.report_audit()
+        await asyncio.sleep(ANCHOR_PAUSE)
+
+    async def keep(self) -> None:
+        try:
+            await self._disk(self._anchor)
+        except (SsodError, OSError) as error:
+            self._warn(f"where the audit log ends cannot be kept: {getattr(error, 'strerror', None) or error}")
 
 
 class Watcher:

@@ -9,6 +9,7 @@ import random
 import signal
 import ssl
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,15 @@ from typing import Any
 import uvloop
 
 from ssod import __version__
-from ssod.config import Config, MasterConfig, load
+from ssod.config import AuditConfig, Config, MasterConfig, load
 from ssod.core.states import Announce, State
 from ssod.errors import SsodError
 from ssod.runtime import journal
-from ssod.runtime.audit import FileAudit
+from ssod.runtime.audit import Copy, FileAudit, no_copy
 from ssod.runtime.clock import SystemClock
-from ssod.runtime.loops import Follower, Warden, Watcher, forever
+from ssod.runtime.journald import JournalCopy
+from ssod.runtime.listener import Listener
+from ssod.runtime.loops import ANCHOR_LIMIT, Anchors, Follower, Warden, Watcher, forever
 from ssod.runtime.mandate import ClusterMandate, OperatorMandate
 from ssod.runtime.metrics import Metrics
 from ssod.runtime.notify import SystemdNotifier
@@ -30,23 +33,51 @@ from ssod.seal import SealedCopy, sealing_key_from_credential, sealing_key_from_
 from ssod.service.applications import Applications
 from ssod.service.authority import Authority
 from ssod.service.configuration import Configurations
+from ssod.service.credentials import Credentials
+from ssod.service.denials import Denials
 from ssod.service.encryption import Encryption
+from ssod.service.feed import Feed
 from ssod.service.fitness import Fitness
+from ssod.service.mappings import Mappings
 from ssod.service.mastership import MastershipService
 from ssod.service.membership import Membership
 from ssod.service.node import Node
 from ssod.service.offload import Offload, database_silent, disk_silent
+from ssod.service.roles import Roles
 from ssod.service.secret import Secret
+from ssod.service.sso import Sso
+from ssod.service.store_export import StoreExport
+from ssod.service.store_import import StoreImport
+from ssod.service.tickets import Tickets
+from ssod.service.units import UnitCredentials
 from ssod.storage.applications import ApplicationRepository
 from ssod.storage.engine import connect
+from ssod.storage.mappings import MappingRepository
 from ssod.storage.repository import Database, EnvironmentRepository, ServerRepository
 from ssod.storage.schema import REVISION
+from ssod.storage.standing import StandingRepository
+from ssod.storage.tickets import TicketRepository
+from ssod.storage.units import UnitCredentialRepository
+from ssod.storage.whole_store import StoreRepository
 from ssod.transport import tls
 from ssod.transport.app import App
 from ssod.transport.callers import Callers
+from ssod.transport.credentials import CredentialsSocket
 from ssod.transport.faces import Faces
 from ssod.transport.peers import HttpPeers
-from ssod.transport.routes import DataRoutes, MasterRoutes, SecretRoutes, StatusRoutes
+from ssod.transport.routes import (
+    AuditRoutes,
+    DataRoutes,
+    DescriptionRoutes,
+    MappingRoutes,
+    MasterRoutes,
+    RoleRoutes,
+    SecretRoutes,
+    StatusRoutes,
+    StoreRoutes,
+    UnitRoutes,
+    WatchRoutes,
+)
 
 STOP_GRACE = 10.0
 # How long a start waits for its first look at database and master before it says that it is ready (seconds).
@@ -55,6 +86,12 @@ FIRST_LOOK = 10.0
 
 def mandate_of(config: MasterConfig) -> OperatorMandate | ClusterMandate:
     return ClusterMandate(config.mandate_file) if config.managed_by == "cluster" else OperatorMandate()
+
+
+def audit_copy(config: AuditConfig, clock: SystemClock) -> Copy:
+    if config.journal == "nothing":
+        return no_copy
+    return JournalCopy(everything=config.journal == "everything", monotonic=clock.monotonic)
 
 
 class Daemon:
@@ -70,7 +107,13 @@ class Daemon:
         # Looks at the database have threads of their own: it is they that find out when the others wait in vain.
         self._looks = Offload(6, late=self._database_silent)
         self._disk = Offload(1, late=disk_silent)
-        self._audit = FileAudit(config.audit.file)
+        # A sync to a busy disk takes its time, and must not be taken for a disk that hangs.
+        self._syncing = Offload(1, ANCHOR_LIMIT, late=disk_silent)
+        self._audit = FileAudit(
+            config.audit.file, Path(config.server.state_directory) / "audit.anchor", audit_copy(config.audit, clock)
+        )
+        for finding in self._audit.findings:
+            journal.warning(finding)
         state = State(config.server.name, config.master.refresh_interval, since=clock.now())
         self._node = Node(
             state,
@@ -84,17 +127,37 @@ class Daemon:
         self._peers = HttpPeers(self._client_context)
         sealed = self._sealed_copy() if config.server.may_become_master else None
         self._membership = Membership(
-            self._node, environment, servers, self._peers, sealed, self._looks, self._disk, journal.warning
+            self._node, environment, servers, self._peers, sealed, self._audit, self._looks, self._disk, journal.warning
         )
-        repository = ApplicationRepository(self._database)
-        self._authority = Authority(repository, self._offload, config.grants)
+        repository, standing = ApplicationRepository(self._database), StandingRepository(self._database)
+        self._authority = Authority(standing, self._offload, config.grants)
+        self._feed = Feed(lambda: os.urandom(8).hex())
+        self._listener = Listener(self._database, self._feed, self._authority, Offload(1), journal.info)
         self._expires = tls.expires_at(config.tls)
         metrics = Metrics(self._node, self._expires_timestamp)
         chance = os.urandom
         encryption = Encryption(self._node, self._authority, self._membership, self._audit, chance, metrics.count)
         applications = Applications(repository, self._authority, self._audit, self._offload)
-        configurations = Configurations(self._node, repository, self._authority, encryption, self._audit, self._offload, chance)
+        configurations = Configurations(
+            self._node, repository, self._authority, encryption, self._audit, self._offload, chance, self._feed
+        )
+        units = UnitCredentials(
+            self._node,
+            UnitCredentialRepository(self._database),
+            self._authority,
+            configurations,
+            self._audit,
+            self._offload,
+            self._feed,
+        )
+        stored = MappingRepository(self._database)
+        mappings = Mappings(self._node, stored, self._authority, encryption, self._audit, self._offload, chance)
+        credentials = Credentials(self._node, stored, self._authority, self._audit, self._offload, self._feed)
+        redeemed = TicketRepository(self._database)
+        tickets = Tickets(self._node, redeemed, credentials, self._authority, self._audit, self._offload, chance)
         secret = Secret(self._node, self._membership, environment, self._authority, self._audit, self._offload, chance)
+        roles = Roles(standing, self._authority, self._audit, self._offload)
+        sso = Sso(standing, self._authority, self._audit, self._offload, clock)
         fitness = Fitness(
             self._node, self._membership, self._audit, self._disk, self._certificate_problem, lambda: self._database.read_only
         )
@@ -112,18 +175,44 @@ class Daemon:
                 lambda: self._expires,
                 metrics.render,
             ).routes(),
-            *DataRoutes(self._authority, encryption, applications, configurations, self._node).routes(),
+            *DataRoutes(self._authority, encryption, applications, configurations, self._node, self._feed).routes(),
+            *RoleRoutes(roles, sso).routes(),
+            *UnitRoutes(units).routes(),
+            *MappingRoutes(mappings, credentials, tickets).routes(),
+            *WatchRoutes(self._authority, self._feed).routes(),
+            *StoreRoutes(
+                StoreExport(StoreRepository(self._database), environment, self._authority, self._audit, self._offload),
+                StoreImport(
+                    self._node,
+                    StoreRepository(self._database),
+                    self._authority,
+                    encryption,
+                    self._audit,
+                    self._offload,
+                    chance,
+                ),
+            ).routes(),
             *SecretRoutes(self._node, secret).routes(),
+            *AuditRoutes(self._authority, self._audit).routes(),
             *MasterRoutes(self._node, self._membership, mastership, servers, self._authority, self._audit, self._offload).routes(),
         ]
-        app = App(routes, Callers(clock), os.urandom(4).hex(), metrics.observe, self._defect)
+        routes += DescriptionRoutes(routes).routes()
+        prefix = os.urandom(4).hex()
+        denials = Denials(self._audit, clock)
+        app = App(routes, Callers(clock), prefix, denials, metrics.observe, self._defect)
         self._faces = Faces(app)
-        jitter = random.SystemRandom()
-        self._follower = Follower(self._membership, lambda: jitter.uniform(0.9, 1.1))
-        self._warden = Warden(self._membership)
-        self._watcher = Watcher(self._membership, self._authority, self._follower, self._database)
+        self._credentials = CredentialsSocket(units.give, prefix, denials, journal.warning, self._defect)
+        self._anchors = Anchors(self._membership, self._audit.anchor, self._syncing, journal.warning)
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Lock()
+
+    def _loops(self) -> list[Callable[[], Awaitable[None]]]:
+        """What is repeated for as long as the process lives."""
+        jitter = random.SystemRandom()
+        follower = Follower(self._membership, lambda: jitter.uniform(0.9, 1.1))
+        watcher = Watcher(self._membership, self._authority, follower, self._database)
+        warden = Warden(self._membership)
+        return [watcher.once, follower.once, warden.once, self._anchors.once, self._listener.once, self._listener.keep_authority]
 
     def _database_silent(self, seconds: float) -> SsodError | OSError:
         # Its threads would wait for as long as it is silent, and be missing when there is a database again.
@@ -164,9 +253,11 @@ class Daemon:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
+        self._listener.attach()
         await self._check_schema()
         await self._membership.open_sealed_copy()
         await self._faces.start(self._config.server.socket, self._config.server.listen, tls.server_context(self._config.tls))
+        self._credentials.start(self._config.server.credentials_socket)
         keep(asyncio.create_task(self._tell_systemd()))
         try:
             async with asyncio.timeout(FIRST_LOOK):
@@ -177,20 +268,24 @@ class Daemon:
             journal.warning("started without having reached database and master", after_seconds=FIRST_LOOK)
         self._notifier.ready(self._node.sentence())
         journal.info("started", version=__version__, server=self._config.server.name, health=self._node.sentence())
-        for work in (self._watcher.once, self._follower.once, self._warden.once):
+        for work in self._loops():
             keep(asyncio.create_task(forever(work, self._loop_failed, 1.0)))
         await self._stopping.wait()
         journal.info("stopping")
         self._notifier.stopping()
         self._node.stop()
+        self._feed.close()
         for task in list(tasks):
             task.cancel()
-        await self._faces.stop(STOP_GRACE)
+        await asyncio.gather(self._credentials.stop(), self._faces.stop(STOP_GRACE))
         await self._membership.hand_back()
+        await self._anchors.keep()
         await self._peers.close()
         self._offload.close()
         self._looks.close()
+        self._listener.close()
         self._disk.close()
+        self._syncing.close()
         self._database.dispose()
         self._audit.close()
 
@@ -243,7 +338,7 @@ class Daemon:
             if fixed:
                 journal.warning("these parts of the configuration need a restart", parts=fixed)
             self._config, self._expires = config, expires
-            self._authority.grants = config.grants
+            self._authority.configure(config.grants)
             self._node.encrypt_while_detached = config.master.encrypt_while_detached == "allow"
             self._node.mandate = mandate_of(config.master)
             await self._peers.renew()

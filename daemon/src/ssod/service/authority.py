@@ -1,30 +1,53 @@
-"""Who the callers are in an application, from a copy of all applications that outlives the database."""
+"""Who the callers are, everywhere and in an application, from a copy of what decides it that outlives the database."""
 
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 from ssod.core.access import Caller, Grants, Role, require, roles
-from ssod.errors import ApplicationDisabled, ApplicationNotFound, DatabaseUnavailable
+from ssod.errors import ApplicationDisabled, ApplicationNotFound, DatabaseUnavailable, SsoDisabled
 from ssod.service.offload import Offload
-from ssod.storage.applications import ApplicationRepository
 from ssod.storage.records import Application
+from ssod.storage.standing import StandingRepository
 
 # Seconds between two reloads that unknown names cause.
 MISS_PAUSE = 0.2
 
 
 class Authority:
-    def __init__(self, repository: ApplicationRepository, offload: Offload, grants: Grants) -> None:
+    """`configured` are the grants of this server's file: they count whatever the database says, so that nobody is locked out."""
+
+    def __init__(self, repository: StandingRepository, offload: Offload, configured: Grants) -> None:
         self._repository = repository
         self._offload = offload
-        self.grants = grants
         self._known: dict[str, Application] | None = None
         self._missed = float("-inf")
+        self._asked = 0
+        self._taken = 0
+        self.configured = configured
+        self.stored = Grants()
+        self.disabled_at: datetime | None = None
+        self._grants = configured
+
+    def configure(self, configured: Grants) -> None:
+        self.configured = configured
+        self._grants = configured | self.stored
 
     async def reload(self) -> None:
         """Raises DatabaseUnavailable, and keeps what is known."""
-        self._known = {application.name: application for application in await self._offload(self._repository.all)}
+        self._asked += 1
+        asked = self._asked
+        standing = await self._offload(self._repository.read)
+        if asked < self._taken:
+            return  # reloads overlap: what an earlier one saw must not undo what a later one has shown
+        self._taken = asked
+        known = self._known or {}
+        # One that is as it was stays the same object: what was made for it is told by that to be right still.
+        self._known = {each.name: known[each.name] if known.get(each.name) == each else each for each in standing.applications}
+        self.stored = Grants.of(standing.members)
+        self._grants = self.configured | self.stored
+        self.disabled_at = standing.disabled_at
 
     def known(self, name: str) -> Application | None:
         return self._known.get(name) if self._known is not None else None
@@ -50,16 +73,27 @@ class Authority:
 
     def everywhere(self, caller: Caller, act: str) -> None:
         """Raises Forbidden unless an environment-wide role of the caller may act."""
-        require(act, caller, roles(caller, self.grants))
+        require(act, caller, self.held_everywhere(caller))
+
+    def held_everywhere(self, caller: Caller) -> frozenset[Role]:
+        return roles(caller, self._grants)
 
     def held(self, caller: Caller, application: Application) -> frozenset[Role]:
-        return roles(caller, self.grants, application.administrators, application.users)
+        return roles(caller, self._grants, application.administrators, application.users)
 
     def within(self, caller: Caller, act: str, application: Application) -> None:
         """Raises Forbidden unless the caller may act in the application."""
         require(act, caller, self.held(caller, application), f"application {application.name}")
 
-    @staticmethod
-    def enabled(application: Application) -> None:
+    def enabled(self, application: Application) -> None:
+        """Raises SsoDisabled or ApplicationDisabled: nobody is given a value then, whatever his role."""
+        self.sso_enabled()
         if not application.enabled:
             raise ApplicationDisabled(f"application {application.name} is disabled", next_step="enable the application")
+
+    def sso_enabled(self) -> None:
+        if self.disabled_at is not None:
+            raise SsoDisabled(
+                f"SSO has been disabled everywhere since {self.disabled_at:%Y-%m-%dT%H:%M:%SZ}",
+                next_step="an SSO administrator enables it with `ssoctl sso enable`",
+            )

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from ssod import __version__
+from ssod.core.audit import Head
 from ssod.core.keyring import Keyring
 from ssod.core.states import (
     CONFIRMATION_WINDOW,
@@ -30,7 +31,7 @@ from ssod.errors import DatabaseUnavailable
 from ssod.seal import SealBroken, SealedCopy
 from ssod.service.node import Node
 from ssod.service.offload import Offload
-from ssod.service.ports import Noticed, PeerFailed, PeerRenewed, Peers
+from ssod.service.ports import Audit, Noticed, PeerFailed, PeerRenewed, Peers
 from ssod.storage.records import Environment, Look, ServerRecord, ServerReport
 from ssod.storage.repository import EnvironmentRepository, ServerRepository
 
@@ -53,6 +54,7 @@ class Membership:
         servers: ServerRepository,
         peers: Peers,
         sealed: SealedCopy | None,
+        audit: Audit,
         offload: Offload,
         disk: Offload,
         warn: Callable[[str], None],
@@ -62,6 +64,9 @@ class Membership:
         self._environment = environment
         self._servers = servers
         self._sealed = sealed
+        self._audit = audit
+        self._audit_compared = False
+        self._audit_reported: Head | None = None
         self._offload = offload
         self._disk = disk
         self._warn = warn
@@ -191,6 +196,7 @@ class Membership:
             self._tell_others()
         await self.settle()
         await self._note_backup(environment)
+        self._compare_audit()
         await self.report()
         return environment
 
@@ -336,6 +342,17 @@ class Membership:
         if backed_up != keyring.backed_up:
             await self.adopt(keyring.with_backup(backed_up))
 
+    def _compare_audit(self) -> None:
+        """Once, before this server reports where its audit log ends: the log must hold what it held when it last did."""
+        known = self.enrolled.get(self.node.state.server)
+        if self._audit_compared or known is None:
+            return
+        self._audit_compared = True
+        if known.audit_sequence is not None and known.audit_head is not None:
+            missing = self._audit.expect(Head(known.audit_sequence, known.audit_head), "the SSO database")
+            if missing is not None:
+                self._warn(missing)
+
     async def report(self) -> None:
         """Tells the database how this server is, when that has changed or a refresh has passed."""
         node = self.node
@@ -344,14 +361,23 @@ class Membership:
             return
         await self._report(report)
 
+    async def report_audit(self) -> None:
+        """Tells the database where the audit log ends, when it knows of an earlier line."""
+        anchored = self._audit.anchored
+        if self._audit_compared and anchored is not None and anchored != self._audit_reported:
+            await self.report_again()
+
     async def report_again(self) -> None:
         self._reported = None
         await self.report()
 
     async def _report(self, report: ServerReport) -> None:
+        anchored = self._audit.anchored if self._audit_compared else None
+        # Where the log ends is told along with the rest, and is no reason of its own to tell anything: it changes with every act.
+        whole = report._replace(audit_sequence=anchored.sequence, audit_head=anchored.chain) if anchored else report
         try:
-            await self._offload(self._servers.report, self.node.state.server, report, self.node.clock.now().utc)
-            self._reported = report
+            await self._offload(self._servers.report, self.node.state.server, whole, self.node.clock.now().utc)
+            self._reported, self._audit_reported = report, anchored
         except DatabaseUnavailable as error:
             self.node.apply(DatabaseLost(error.detail, self.node.clock.now()))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from ssod.core.access import Caller
+from ssod.core.audit import Head
 from ssod.core.keyring import Keyring
 from ssod.core.states import Instant
 from ssod.storage.records import ServerRecord
@@ -29,6 +30,17 @@ class Audit(Protocol):
 
     def problem(self) -> str | None:
         """Why nothing could be recorded now; None when it could. Blocks."""
+
+    @property
+    def head(self) -> Head:
+        """The last line."""
+
+    @property
+    def anchored(self) -> Head | None:
+        """The last line that is known to be on the disk; None before that was seen to."""
+
+    def expect(self, known: Head, by: str) -> str | None:
+        """Compares the log with a head of it that is known elsewhere; what is missing is written down, and said."""
 
 
 class Mandate(Protocol):

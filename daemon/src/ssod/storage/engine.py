@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Dialect, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 # Seconds and milliseconds that bound every wait on a database host that has vanished without a word.
 POSTGRESQL_LIMITS: dict[str, Any] = {
@@ -51,6 +55,32 @@ def _knock(dialect: Any, _record: object, _arguments: object, parameters: dict[s
         raise dialect.loaded_dbapi.OperationalError(f"connection to {host} port {port or 5432} failed: {why}")
 
 
+class _Trust(threading.local):
+    given = False
+
+
+_trust = _Trust()
+
+
+@contextmanager
+def trusting() -> Iterator[None]:
+    """Within it, this thread takes connections from a pool as they are, without the question whether they are still good."""
+    _trust.given = True
+    try:
+        yield
+    finally:
+        _trust.given = False
+
+
+def _ping_unless_trusted(dialect: Dialect) -> None:
+    ping = dialect.do_ping
+
+    def do_ping(connection: DBAPIConnection) -> bool:
+        return _trust.given or ping(connection)
+
+    dialect.do_ping = do_ping  # type: ignore[method-assign,assignment]
+
+
 def connect(url: str, password_file: str | None = None) -> Engine:
     """An engine for `postgresql+psycopg://` or `sqlite:///`; it connects at first use."""
     parsed = make_url(url)
@@ -61,6 +91,7 @@ def connect(url: str, password_file: str | None = None) -> Engine:
             parsed, pool_size=2, max_overflow=4, pool_timeout=5, pool_pre_ping=True, connect_args=POSTGRESQL_LIMITS
         )
         event.listen(engine, "do_connect", _knock)
+        _ping_unless_trusted(engine.dialect)
         return engine
     engine = create_engine(parsed, connect_args={"timeout": 5.0})
 

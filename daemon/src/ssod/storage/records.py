@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
+from enum import StrEnum
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -45,13 +46,15 @@ class Environment(NamedTuple):
 
 
 class ServerReport(NamedTuple):
-    """What a server says of itself."""
+    """What a server says of itself. Where its audit log ends is left as it was when it does not say."""
 
     attached: bool
     key_id: str | None
     sealed_key_id: str | None
     epoch: int
     version: str
+    audit_sequence: int | None = None
+    audit_head: str | None = None
 
 
 class ServerRecord(NamedTuple):
@@ -64,6 +67,8 @@ class ServerRecord(NamedTuple):
     epoch: int | None
     version: str | None
     last_seen: datetime | None
+    audit_sequence: int | None = None
+    audit_head: str | None = None
 
 
 class Look(NamedTuple):
@@ -74,8 +79,34 @@ class Look(NamedTuple):
 
 
 class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A field of an application; their order is that of the list. `label` is what people read."""
+
     name: str
     masked: bool = False
+    label: Annotated[str, msgspec.Meta(max_length=256)] = ""
+
+
+class ApplicationType(StrEnum):
+    """What an application keeps: credentials of one user each, of groups, of hosts, or configurations."""
+
+    INDIVIDUAL = "individual"
+    GROUP = "group"
+    HOST_GROUP = "host_group"
+    CONFIG_STORE = "config_store"
+
+
+# In seconds, up to a year.
+TicketTimeout = Annotated[int, msgspec.Meta(ge=1, le=31_536_000)]
+
+
+class Flags(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`tickets_validated`: a ticket is redeemed only together with the name of its sender."""
+
+    tickets_allowed: bool = False
+    tickets_validated: bool = True
+    tickets_single_use: bool = False
+    ticket_timeout: TicketTimeout = 120
+    credential_cache: bool = True
 
 
 class Application(NamedTuple):
@@ -87,6 +118,44 @@ class Application(NamedTuple):
     users: tuple[str, ...]
     fields: tuple[Field, ...]
     version: int
+    type: ApplicationType = ApplicationType.CONFIG_STORE
+    flags: Flags = Flags()
+
+
+class Uses(NamedTuple):
+    """How many rows of each kind are stored."""
+
+    configs: int
+    mappings: int
+    unit_credentials: int
+
+
+class Stored(NamedTuple):
+    """What is stored for an application, and how much of that holds each of the fields that were asked for."""
+
+    all: Uses
+    by_field: dict[str, Uses]
+
+
+class Standing(NamedTuple):
+    """What decides over every request. `members` has the principals of an environment-wide role by its name.
+
+    `disabled_at` is since when SSO is disabled; None while it is enabled.
+    """
+
+    applications: tuple[Application, ...]
+    members: dict[str, frozenset[str]]
+    disabled_at: datetime | None
+
+
+class UnitCredential(NamedTuple):
+    """A systemd unit is given this field of a configuration as a credential: the grant, and where the value lives."""
+
+    unit: str
+    credential: str
+    application: str
+    config: str
+    field: str
 
 
 class ConfigEntry(NamedTuple):
@@ -106,3 +175,37 @@ class ConfigRecord(NamedTuple):
     version: int
     updated_at: datetime
     envelopes: dict[str, bytes]
+
+
+class Mapping(NamedTuple):
+    """A principal's account outside, in one application. `key_ids` names, by field, the key that each value is sealed under.
+
+    `version` and `updated_at` are 0 and None for one that is not there yet.
+    """
+
+    principal: str
+    external_id: str
+    position: int
+    disabled_by_user: bool
+    disabled_by_administrator: bool
+    version: int
+    updated_at: datetime | None
+    key_ids: dict[str, bytes]
+
+    @property
+    def enabled(self) -> bool:
+        return not (self.disabled_by_user or self.disabled_by_administrator)
+
+
+class SealedMapping(NamedTuple):
+    """A mapping with its values as they are stored: envelopes by field, never plaintext."""
+
+    mapping: Mapping
+    envelopes: dict[str, bytes]
+
+
+class MappingChange(NamedTuple):
+    """How a mapping is to become, on top of the version that it names. `envelopes` is None when its values stay as they are."""
+
+    mapping: Mapping
+    envelopes: dict[str, bytes] | None

@@ -9,17 +9,19 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, delete, event, insert, select, text, update
+from sqlalchemy import Connection, Engine, Row, Select, delete, event, insert, select, text, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from ssod.errors import DatabaseUnavailable, InvalidValue, SecretExists, ServerIsMaster, ServerNotFound, StaleEpoch, VersionConflict
 from ssod.storage import schema as t
+from ssod.storage.changes import Announced, collect
+from ssod.storage.engine import trusting
 from ssod.storage.records import BackupRecord, Environment, KeyRecord, Look, ServerRecord, ServerReport
 
 
@@ -35,6 +37,10 @@ def describe(error: SQLAlchemyError) -> str:
     return lines[0] if lines else type(cause).__name__
 
 
+class ConnectionLost(DatabaseUnavailable):
+    """It was an old connection that failed, and perhaps no more than that."""
+
+
 class Database:
     """Connections and transactions; the repositories are built on it."""
 
@@ -43,6 +49,8 @@ class Database:
         self._reading = engine.execution_options(isolation_level="AUTOCOMMIT") if engine.dialect.name == "postgresql" else engine
         # What the database said last, on the connection that was used last.
         self.read_only = False
+        # Called in the writing thread with what a transaction of this process has changed, before the writer goes on.
+        self.hear: Callable[[Announced], None] = lambda _: None
         self._made: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
         self._lost_at: float | None = None
         if self.kind == "postgresql":
@@ -69,14 +77,32 @@ class Database:
         """
         return self.use(self._reading)
 
+    def rows(self, statement: Select[Any]) -> Sequence[Row[Any]]:
+        """Those of one statement, by one question to the database: the connection is not tried first. Where it turns out to be
+        lost, the statement, which only reads, goes over another.
+        """
+        try:
+            with trusting(), self.reads() as connection:
+                return connection.execute(statement).all()
+        except ConnectionLost:
+            with self.reads() as connection:
+                return connection.execute(statement).all()
+
     @contextmanager
     def use(self, engine: Engine) -> Iterator[Connection]:
         """A connection for one use, and the word of errors for whatever goes wrong with it."""
         try:
-            with engine.begin() as connection:
-                yield connection
-                if self.kind == "postgresql":
-                    self._note_answer(connection.connection.dbapi_connection)
+            announced = Announced()
+            try:
+                with engine.begin() as connection:
+                    pending = collect(connection)
+                    yield connection
+                    announced = pending  # from here on it may be committed, even where the word of that is lost
+                    if self.kind == "postgresql":
+                        self._note_answer(connection.connection.dbapi_connection)
+            finally:
+                if announced.changes:
+                    self.hear(announced)
         except IntegrityError:  # two made, or one removed, what this transaction had looked for
             raise VersionConflict("somebody else wrote this at the same moment", next_step="read it again and repeat it") from None
         except DataError:  # PostgreSQL keeps no NUL in a text; the database itself is well
@@ -88,7 +114,8 @@ class Database:
                 # An old primary, perhaps: the next one who asks connects anew, to whatever the address leads to then.
                 self.read_only = True
                 self.renew()
-            raise DatabaseUnavailable(
+            lost = isinstance(error, DBAPIError) and error.connection_invalidated
+            raise (ConnectionLost if lost else DatabaseUnavailable)(
                 f"the SSO database cannot be used: {describe(error)}",
                 next_step="bring the database back; this server recovers by itself within seconds",
             ) from None
@@ -178,6 +205,8 @@ def _server(row: Any) -> ServerRecord:
         row.epoch,
         row.version,
         aware(row.last_seen) if row.last_seen else None,
+        row.audit_sequence,
+        row.audit_head,
     )
 
 
@@ -313,5 +342,6 @@ class ServerRepository:
 
     def report(self, name: str, report: ServerReport, now: datetime) -> None:
         """Writes what an enrolled server says of itself; says nothing for one that is not."""
+        said = {key: value for key, value in report._asdict().items() if value is not None or not key.startswith("audit_")}
         with self._database.transaction() as connection:
-            connection.execute(update(t.server).where(t.server.c.name == name).values(last_seen=now, **report._asdict()))
+            connection.execute(update(t.server).where(t.server.c.name == name).values(last_seen=now, **said))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -17,10 +18,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 # The revision that this version of ssod reads and writes; the newest file in migrations/versions.
-REVISION = "0001"
+REVISION = "0002"
 
 metadata = MetaData()
 
@@ -35,6 +37,8 @@ environment = Table(
     # When a master last confirmed its mastership, by the database's clock (seconds since 1970), and of which epoch it was.
     Column("confirmed_at", Double),
     Column("confirmed_epoch", Integer),
+    # Since when SSO is disabled: nobody is given anything, anywhere. NULL while it is enabled.
+    Column("disabled_at", DateTime(timezone=True)),
 )
 
 # One row a key id; the canary is a ciphertext that only this key opens. Never the key itself.
@@ -70,6 +74,17 @@ server = Table(
     Column("epoch", Integer),
     Column("version", String(40)),
     Column("last_seen", DateTime(timezone=True)),
+    # The last line of the server's audit log when it last reported: a log that ends before it was cut.
+    Column("audit_sequence", BigInteger),
+    Column("audit_head", String(64)),
+)
+
+# Who has an environment-wide role, beside those whom a server's own configuration file names.
+role_member = Table(
+    "role_member",
+    metadata,
+    Column("role", String(40), primary_key=True),
+    Column("principal", String(300), primary_key=True),
 )
 
 application = Table(
@@ -83,6 +98,8 @@ application = Table(
     Column("users", JSON, nullable=False),
     Column("fields", JSON, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("type", String(20), nullable=False),
+    Column("flags", JSON, nullable=False),
 )
 
 config = Table(
@@ -103,4 +120,50 @@ config_value = Table(
     Column("key_id", LargeBinary(16), ForeignKey("master_key.key_id"), nullable=False, index=True),
     Column("envelope", LargeBinary, nullable=False),
     ForeignKeyConstraint(["application", "name"], ["config.application", "config.name"]),
+)
+
+# A principal's account outside. `exclusive_id` is `external_id` where an account belongs to one principal only, else NULL.
+mapping = Table(
+    "mapping",
+    metadata,
+    Column("application", String(128), ForeignKey("application.name"), primary_key=True),
+    Column("principal", String(300), primary_key=True),
+    Column("external_id", String(512), nullable=False),
+    Column("exclusive_id", String(512)),
+    Column("position", Integer, nullable=False),
+    Column("disabled_by_user", Boolean, nullable=False),
+    Column("disabled_by_administrator", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("exclusive_id", "application"),
+)
+
+mapping_value = Table(
+    "mapping_value",
+    metadata,
+    Column("application", String(128), primary_key=True),
+    Column("principal", String(300), primary_key=True),
+    Column("field", String(128), primary_key=True),
+    Column("key_id", LargeBinary(16), ForeignKey("master_key.key_id"), nullable=False, index=True),
+    Column("envelope", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["application", "principal"], ["mapping.application", "mapping.principal"]),
+)
+
+# Tickets that may be redeemed once and have been; a row is of no use after `expires_at`.
+redeemed_ticket = Table(
+    "redeemed_ticket",
+    metadata,
+    Column("id", LargeBinary(16), primary_key=True),
+    Column("expires_at", DateTime(timezone=True), nullable=False, index=True),
+)
+
+# Which value a systemd unit is given under which name: the grant, and where the value lives.
+unit_credential = Table(
+    "unit_credential",
+    metadata,
+    Column("unit", String(256), primary_key=True),
+    Column("credential", String(256), primary_key=True),
+    Column("application", String(128), ForeignKey("application.name"), nullable=False, index=True),
+    Column("config", String(256), nullable=False),
+    Column("field", String(128), nullable=False),
 )

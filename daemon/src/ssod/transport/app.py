@@ -9,24 +9,39 @@ from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import parse_qs, unquote
 
 import msgspec
+from httptools import HttpParserInvalidURLError, parse_url
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from ssod.core.access import Caller
 from ssod.errors import (
+    UNREADABLE,
     BodyTooLarge,
+    Forbidden,
     Malformed,
     MethodNotAllowed,
     NoSuchPath,
     SsodError,
+    UnknownCaller,
     WrongContentType,
 )
+from ssod.service.denials import Denials
 from ssod.service.ports import Call
 from ssod.transport.callers import Callers
+from ssod.transport.description import Description
 from ssod.transport.protocol import TlsPeer, UnixPeer
 
 T = TypeVar("T")
 
 BODY_BYTES = 16 << 20
+PROBLEM_PREFIX = "urn:holdfast:problem:"
+
+# Stands for the part of a path that takes any one segment.
+ANY = "{}"
+# How many URLs of GETs are remembered, and up to which length: what clients ask for again and again.
+KNOWN_URLS = 4096
+KNOWN_URL_BYTES = 512
+# Seconds that a request may wait for something to happen.
+LONGEST_WAIT = 3600.0
 
 _PROBLEM = b"application/problem+json"
 _JSON = b"application/json"
@@ -41,6 +56,11 @@ class Request(NamedTuple):
     query: Mapping[str, str]
     headers: list[tuple[bytes, bytes]]
     body: bytes
+    callers: Callers
+
+    def renewed(self) -> Request:
+        """The same, of who the peer is by now: a user's groups change while his request waits. Raises UnknownCaller."""
+        return self._replace(call=Call(self.callers.of(self.peer), self.call.tracking_id))
 
     def flag(self, name: str) -> bool:
         """A query parameter that is `true` or `false`, false when it is not there."""
@@ -48,6 +68,16 @@ class Request(NamedTuple):
         if value not in {"true", "false"}:
             raise Malformed(f"{name} is true or false")
         return value == "true"
+
+    def seconds(self, name: str, longest: float) -> float:
+        """A query parameter that says how long to wait; what is longer than `longest` is that, and what is not there is 0."""
+        try:
+            value = float(self.query.get(name, "0"))
+        except ValueError:
+            value = -1.0
+        if not value >= 0:  # neither is NaN
+            raise Malformed(f"{name} is a number of seconds")
+        return min(value, longest)
 
     def header(self, name: bytes) -> bytes | None:
         return next((value for key, value in self.headers if key == name), None)
@@ -75,15 +105,26 @@ class Problem(msgspec.Struct, omit_defaults=True):
     conditions: list[str] = []
 
 
-class Route(NamedTuple):
-    """`path` is split at its slashes; a part `*` takes any one segment. `alone`: cancelled when the client goes away.
+class Prompt(NamedTuple):
+    """What answers one method and URL without waiting, if it can. `asked` is the URL's path, `path` what each `{name}` is in it."""
 
-    `prompt`: a POST whose handler mostly answers without waiting, and then without a task of its own (protocol.py).
+    route: Route
+    asked: str
+    path: tuple[str, ...]
+    query: Mapping[str, str]
+
+
+class Route(NamedTuple):
+    """`path` is split at its slashes; a part `{name}` takes any one segment. `alone`: cancelled when the client goes away.
+
+    `prompt`: a GET, or a POST to one path, whose handler mostly answers without waiting, and then without a task of its own
+    (protocol.py).
     """
 
     method: str
     path: str
     handler: Handler
+    description: Description
     alone: bool = False
     prompt: bool = False
 
@@ -97,7 +138,7 @@ def body_as(kind: type[T]) -> Callable[[bytes], T]:
             return decoder.decode(body)
         except msgspec.ValidationError as error:
             raise Malformed(f"the body is not what this path takes: {_unquoted(str(error))}", next_step="see docs/api.md") from None
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             raise Malformed("the body is not JSON") from None
 
     return decode
@@ -114,7 +155,7 @@ def answer(value: object) -> Response:
 
 def problem(error: SsodError, tracking_id: str) -> Response:
     document = Problem(
-        f"urn:holdfast:problem:{error.problem}",
+        PROBLEM_PREFIX + error.problem,
         error.title,
         error.status,
         error.detail,
@@ -122,7 +163,8 @@ def problem(error: SsodError, tracking_id: str) -> Response:
         error.next_step,
         list(error.conditions),
     )
-    return Response(_encode(document), error.status, _PROBLEM)
+    headers = ((b"allow", error.allowed.encode()),) if isinstance(error, MethodNotAllowed) else ()
+    return Response(_encode(document), error.status, _PROBLEM, headers)
 
 
 class App:
@@ -133,6 +175,7 @@ class App:
         routes: list[Route],
         callers: Callers,
         tracking_prefix: str,
+        denials: Denials,
         observe: Callable[[str, SsodError | None], None],
         defect: Callable[[str, BaseException], None],
     ) -> None:
@@ -140,18 +183,27 @@ class App:
         self._exact: dict[str, dict[str, Route]] = {}
         self._patterns: list[tuple[tuple[str, ...], dict[str, Route]]] = []
         for route in routes:
-            if "*" not in route.path:
+            if "{" not in route.path:
                 self._exact.setdefault(route.path, {})[route.method] = route
                 continue
-            parts = tuple(route.path.split("/"))
+            parts = tuple(ANY if part.startswith("{") else part for part in route.path.split("/"))
             methods = next((known for pattern, known in self._patterns if pattern == parts), None)
             if methods is None:
                 methods = {}
                 self._patterns.append((parts, methods))
             methods[route.method] = route
-        self.prompt = {route.path.encode(): route.handler for route in routes if route.prompt}
+        # A path that is written out goes before one that takes any segment in its place.
+        self._patterns.sort(key=lambda known: [part == ANY for part in known[0]])
+        self._prompts = {
+            (route.method.encode(), route.path.encode()): Prompt(route, route.path, (), {})
+            for route in routes
+            if route.prompt and "{" not in route.path
+        }
+        # As clients ask for the same ones again and again, what their URLs mean is found out once; None: nothing prompt.
+        self._urls: dict[bytes, Prompt | None] = {}
         self._numbers = itertools.count(1)
         self._prefix = tracking_prefix
+        self._denials = denials
         self._observe = observe
         self._defect = defect
 
@@ -161,7 +213,7 @@ class App:
             response = await self._respond(scope, receive, tracking_id)
             self._observe(scope["path"], None)
         except Exception as error:
-            response = self._failed(scope["path"], tracking_id, error)
+            response = self._failed(scope["method"], scope["path"], scope["peer"], tracking_id, error)
         headers = [
             (b"content-type", response.content_type),
             (b"content-length", b"%d" % len(response.body)),
@@ -173,35 +225,71 @@ class App:
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
 
-    def _failed(self, path: str, tracking_id: str, error: Exception) -> Response:
+    def _failed(self, method: str, path: str, peer: UnixPeer | TlsPeer, tracking_id: str, error: Exception) -> Response:
         if isinstance(error, SsodError):
             self._observe(path, error)
+            if isinstance(error, Forbidden):
+                self._denials.note(Call(self._named(peer), tracking_id), error, f"{method} {path}")
             return problem(error, tracking_id)
         # A defect: the caller learns only where to look, the journal learns the rest.
         self._defect(tracking_id, error)
         hidden = SsodError("ssod made a mistake", next_step=f"look in the journal for {tracking_id}")
         return problem(hidden, tracking_id)
 
+    def _named(self, peer: UnixPeer | TlsPeer) -> Caller:
+        """The caller, also one that is not known."""
+        try:
+            return self._callers.of(peer)
+        except UnknownCaller:
+            return Caller(f"uid:{peer.uid}" if isinstance(peer, UnixPeer) else "certificate:", frozenset())
+
+    def find_prompt(self, method: bytes, url: bytes) -> Prompt | None:
+        """What may answer a request without waiting; None when it goes the ordinary way."""
+        if method != b"GET":
+            return self._prompts.get((method, url))
+        try:
+            return self._urls[url]
+        except KeyError:
+            pass
+        if len(self._urls) >= KNOWN_URLS:
+            self._urls.clear()
+        found = self._resolve(url)
+        if len(url) <= KNOWN_URL_BYTES:
+            self._urls[url] = found
+        return found
+
+    def _resolve(self, url: bytes) -> Prompt | None:
+        try:
+            parsed = parse_url(url)
+            asked = unquote((parsed.path or b"").decode("ascii"))
+            route, path = self._route("GET", asked, parsed.path)
+            query = self._query(parsed.query, route) if parsed.query else {}
+        except (SsodError, HttpParserInvalidURLError, UnicodeDecodeError):
+            return None  # the ordinary way says what is wrong with it
+        return Prompt(route, asked, path, query) if route.prompt else None
+
     def answer_promptly(
-        self, path: bytes, headers: list[tuple[bytes, bytes]], body: bytes, peer: UnixPeer | TlsPeer
+        self, prompt: Prompt, headers: list[tuple[bytes, bytes]], body: bytes, peer: UnixPeer | TlsPeer
     ) -> bytes | None:
-        """The whole HTTP answer to a POST of one of `prompt`; None when its handler has to wait, and then it did nothing yet."""
+        """The whole HTTP answer to a request; None when its handler has to wait, and then it did nothing yet."""
         tracking_id = f"{self._prefix}-{next(self._numbers)}"
         try:
             caller = self._callers.of(peer)
             if body and not self._declares_json(headers):
                 raise WrongContentType("the body must come with Content-Type: application/json")
-            response = self.prompt[path](Request(Call(caller, tracking_id), peer, (), {}, headers, body))
+            call = Call(caller, tracking_id)
+            response = prompt.route.handler(Request(call, peer, prompt.path, prompt.query, headers, body, self._callers))
             if not isinstance(response, Response):
                 cast("Coroutine[Any, Any, Response]", response).close()  # it has not begun
                 return None
-            self._observe(path.decode(), None)
+            self._observe(prompt.asked, None)
         except Exception as error:
-            response = self._failed(path.decode(), tracking_id, error)
-        return b"%bcontent-type: %b\r\ncontent-length: %d\r\ncache-control: no-store\r\n\r\n%b" % (
+            response = self._failed(prompt.route.method, prompt.asked, peer, tracking_id, error)
+        return b"%bcontent-type: %b\r\ncontent-length: %d\r\ncache-control: no-store\r\n%b\r\n%b" % (
             STATUS_LINE[response.status],
             response.content_type,
             len(response.body),
+            b"".join([b"%b: %b\r\n" % header for header in response.headers]),
             response.body,
         )
 
@@ -216,8 +304,8 @@ class App:
             body = await self._whole(body, receive)
         if body and not is_json:
             raise WrongContentType("the body must come with Content-Type: application/json")
-        query = self._query(scope["query_string"]) if scope["query_string"] else {}
-        request = Request(Call(caller, tracking_id), scope["peer"], path, query, headers, body)
+        query = self._query(scope["query_string"], route) if scope["query_string"] else {}
+        request = Request(Call(caller, tracking_id), scope["peer"], path, query, headers, body, self._callers)
         outcome = route.handler(request)
         if isinstance(outcome, Response):
             return outcome
@@ -232,7 +320,7 @@ class App:
             methods, found = self._match(raw_path)
         route = methods.get(method)
         if route is None:
-            raise MethodNotAllowed(f"{path} takes {', '.join(sorted(methods))}")
+            raise MethodNotAllowed(path, methods)
         return route, found
 
     def _match(self, raw_path: bytes) -> tuple[dict[str, Route], tuple[str, ...]]:
@@ -242,17 +330,23 @@ class App:
         except UnicodeDecodeError:
             raise Malformed("the path is not UTF-8") from None
         for pattern, methods in self._patterns:
-            if len(pattern) == len(parts) and all(p in ("*", part) for p, part in zip(pattern, parts, strict=True)):
-                return methods, tuple(part for p, part in zip(pattern, parts, strict=True) if p == "*")
+            if len(pattern) == len(parts) and all(p in (ANY, part) for p, part in zip(pattern, parts, strict=True)):
+                return methods, tuple(part for p, part in zip(pattern, parts, strict=True) if p == ANY)
         raise NoSuchPath("there is nothing at this path", next_step="see docs/api.md")
 
     @staticmethod
-    def _query(text: bytes) -> dict[str, str]:
+    def _query(text: bytes, route: Route) -> dict[str, str]:
         try:
             parsed = parse_qs(text.decode("ascii"), keep_blank_values=True, strict_parsing=True)
         except ValueError:
             raise Malformed("the query cannot be read") from None
-        return {name: values[-1] for name, values in parsed.items()}
+        # A misspelt dry_run, or one that is given twice, must not be the act itself.
+        known = {query.name for query in route.description.query}
+        if not parsed.keys() <= known:
+            raise Malformed(f"this path takes {', '.join(sorted(known)) or 'nothing'} in its query, and something else was given")
+        if any(len(values) > 1 for values in parsed.values()):
+            raise Malformed("a query parameter is given twice")
+        return {name: value for name, (value,) in parsed.items()}
 
     @staticmethod
     def _declares_json(headers: list[tuple[bytes, bytes]]) -> bool:

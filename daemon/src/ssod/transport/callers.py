@@ -1,4 +1,4 @@
-"""From a peer to a caller: a uid to its Unix groups, a certificate to its name."""
+"""From a peer to a caller: a uid to its user and Unix groups, a certificate to its name."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class Callers:
             raise UnknownCaller(
                 f"uid {peer.uid} has no name on this host", next_step="call as a user that this host knows"
             ) from None
-        groups = set()
+        principals = {f"user:{user.pw_name}"}
         for gid in {*os.getgrouplist(user.pw_name, peer.gid)}:
             try:
-                groups.add(f"group:{grp.getgrgid(gid).gr_name}")
+                principals.add(f"group:{grp.getgrgid(gid).gr_name}")
             except KeyError:
                 continue  # a group without a name cannot have been granted anything
-        return Caller(f"user:{user.pw_name}", frozenset(groups))
+        return Caller(f"user:{user.pw_name}", frozenset(principals))

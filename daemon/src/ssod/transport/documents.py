@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
-from ssod.storage.records import Field
+from ssod.storage.records import ApplicationType, Field, TicketTimeout
 
 Context = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -14,7 +14,9 @@ Short = Annotated[str, msgspec.Meta(max_length=4096)]
 
 BATCH = 1000
 VALUE_BYTES = 1 << 20
-Value = Annotated[bytes, msgspec.Meta(max_length=VALUE_BYTES)]
+_BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+Bytes = Annotated[bytes, msgspec.Meta(extra_json_schema={"pattern": _BASE64})]
+Value = Annotated[Bytes, msgspec.Meta(max_length=VALUE_BYTES)]
 Text = Annotated[str, msgspec.Meta(max_length=2 * VALUE_BYTES)]
 
 
@@ -41,7 +43,7 @@ class DecryptBody(Strict):
 class EncryptBatchBody(Strict):
     application: Name
     context: Context
-    plaintexts: Annotated[list[bytes], msgspec.Meta(min_length=1, max_length=BATCH)]
+    plaintexts: Annotated[list[Bytes], msgspec.Meta(min_length=1, max_length=BATCH)]
 
 
 class DecryptBatchBody(Strict):
@@ -55,7 +57,7 @@ class Ciphertext(msgspec.Struct):
 
 
 class Plaintext(msgspec.Struct):
-    plaintext: bytes
+    plaintext: Bytes
 
 
 class Ciphertexts(msgspec.Struct):
@@ -63,22 +65,92 @@ class Ciphertexts(msgspec.Struct):
 
 
 class Plaintexts(msgspec.Struct):
-    plaintexts: list[bytes]
+    plaintexts: list[Bytes]
+
+
+class FlagsBody(Strict):
+    """A flag that is not named stays as it is."""
+
+    tickets_allowed: bool | None = None
+    tickets_validated: bool | None = None
+    tickets_single_use: bool | None = None
+    ticket_timeout: TicketTimeout | None = None
+    credential_cache: bool | None = None
 
 
 class ApplicationBody(Strict):
+    """`enabled`, `type` and `flags` that are not named stay as they are."""
+
     description: Short = ""
     contact: Short = ""
-    enabled: bool = True
+    enabled: bool | None = None
     administrators: list[Name] = []
     users: list[Name] = []
     fields: Annotated[list[Field], msgspec.Meta(max_length=256)] = []
+    type: ApplicationType | None = None
+    flags: FlagsBody = msgspec.field(default_factory=FlagsBody)
+    data_loss: Literal["refuse", "accept"] = "refuse"
     if_version: int | None = None
+
+
+class RoleBody(Strict):
+    members: Annotated[list[Name], msgspec.Meta(max_length=1000)]
+
+
+class SsoBody(Strict):
+    enabled: bool
 
 
 class ConfigBody(Strict):
-    properties: dict[str, Annotated[str, msgspec.Meta(max_length=1 << 16)]]
+    """`ciphertexts`, as an export gave them out, are in the place of `properties`."""
+
+    properties: dict[str, Annotated[str, msgspec.Meta(max_length=1 << 16)]] | None = None
+    ciphertexts: dict[str, str] | None = None
     if_version: int | None = None
+
+
+class UnitCredentialBody(Strict):
+    config: Name
+    field: Name
+
+
+Principal = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
+Account = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+Position = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+CredentialValues = dict[str, Annotated[str, msgspec.Meta(max_length=1 << 16)]]
+
+
+class MappingBody(Strict):
+    """`ciphertexts`, as an export gave them out, are in the place of `credentials`."""
+
+    external_id: Account
+    position: Position = 0
+    disabled_by_administrator: bool | None = None
+    credentials: CredentialValues | None = None
+    ciphertexts: dict[str, str] | None = None
+    if_version: int | None = None
+
+
+class LoadedMapping(Strict):
+    principal: Principal
+    external_id: Account
+    position: Position = 0
+    credentials: CredentialValues | None = None
+
+
+class LoadBody(Strict):
+    mappings: Annotated[list[LoadedMapping], msgspec.Meta(min_length=1, max_length=BATCH)]
+
+
+class OwnMappingBody(Strict):
+    external_id: Account | None = None
+    credentials: CredentialValues | None = None
+    enabled: bool | None = None
+
+
+class RedeemBody(Strict):
+    ticket: Text
+    sender: Principal | None = None
 
 
 class BackupBody(Strict):
@@ -88,7 +160,7 @@ class BackupBody(Strict):
 
 
 class VerifyBody(Strict):
-    backup: bytes
+    backup: Bytes
     place: Short
     passphrase: str | None = None
     identity: str | None = None
@@ -96,7 +168,7 @@ class VerifyBody(Strict):
 
 
 class RestoreBody(Strict):
-    backup: bytes
+    backup: Bytes
     passphrase: str | None = None
     identity: str | None = None
     dry_run: bool = False
@@ -117,7 +189,8 @@ class DeactivateBody(Strict):
 
 
 class ServerBody(Strict):
-    address: Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\s]+):[0-9]{1,5}$", max_length=300)]
+    # Written so that it means the same to Python and to a reader of the description, where `$` and `\s` differ.
+    address: Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$(?!\n)", max_length=300)]
     may_become_master: bool = False
 
 

@@ -11,6 +11,7 @@ import httpcore
 import msgspec
 
 from ssod.core.keyring import BadKeyring, Keyring
+from ssod.errors import UNREADABLE
 from ssod.service.ports import Fetched, Noticed, PeerFailed, PeerRenewed
 from ssod.storage.records import ServerRecord
 
@@ -115,12 +116,17 @@ class HttpPeers:
         body = msgspec.json.encode({"master": master, "epoch": epoch})
         try:
             response = await self._ask(server, "POST", "/v1/peer/notice", timeout, body=body)
-            said = msgspec.json.decode(response.content, type=NoticeAnswer)
-        except (PeerFailed, PeerRenewed, msgspec.DecodeError) as error:
+            said = notice_answer(response.content)
+        except (PeerFailed, PeerRenewed, *UNREADABLE) as error:
             return Noticed(server.name, False, False, None, None, time.monotonic() - started, str(error))
         took = time.monotonic() - started
         detail = None if said.attached else f"{server.name} was told, and is not attached"
         return Noticed(server.name, True, said.attached, said.key_id, said.epoch, took, detail)
+
+
+def notice_answer(content: bytes) -> NoticeAnswer:
+    """Raises UNREADABLE."""
+    return msgspec.json.decode(content, type=NoticeAnswer)
 
 
 def _short(error: Exception) -> str:
@@ -130,5 +136,5 @@ def _short(error: Exception) -> str:
 def _detail(content: bytes) -> str:
     try:
         return msgspec.json.decode(content, type=_ProblemDocument).detail
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return "no reason given"

@@ -1,5 +1,6 @@
 """uvicorn's HTTP protocol with three additions: it knows the peer, it bounds what a request may cost before it is whole, and it
-answers what needs no waiting (one value to encrypt or decrypt) at once: without an ASGI message, a task, or a turn of the loop.
+answers what needs no waiting (one value to encrypt or decrypt, a configuration that is at hand) at once: without an ASGI message, a
+task, or a turn of the loop.
 
 See docs/adr/0002-http-stack.md. `scope["peer"]` is a UnixPeer or a TlsPeer, taken once a connection.
 """
@@ -19,6 +20,9 @@ REQUEST_BYTES: Final = 20 << 20
 PROMPT_DIGITS: Final = 4
 # Seconds from a request's first byte to its last.
 REQUEST_SECONDS: Final = 15.0
+
+# Of a request that has one of these, more may come than a head.
+_FRAMING: Final = frozenset({b"transfer-encoding", b"upgrade"})
 
 _CREDENTIALS = struct.Struct("3i")
 
@@ -50,8 +54,9 @@ class PeerProtocol(HttpToolsProtocol):
     arrived = 0
     last = False
     deadline: asyncio.TimerHandle | None = None
-    # Of a request that is answered when it is whole: its body so far. None for every other.
-    held: bytes | None = None
+    # Of a request that is answered when it is whole: what answers it, and its body so far. None for every other.
+    prompt: Any = None  # ssod.transport.app.Prompt
+    held: bytes = b""
     answered = False  # such a one, in the data that has just come
     served = False  # such a one, ever
 
@@ -95,7 +100,8 @@ class PeerProtocol(HttpToolsProtocol):
         self.scope["peer"] = self.peer  # type: ignore[typeddict-unknown-key]
 
     def on_headers_complete(self) -> None:
-        if self._may_be_prompt():
+        self.prompt = self._find_prompt()
+        if self.prompt is not None:
             self.held = b""
             return
         super().on_headers_complete()
@@ -112,34 +118,39 @@ class PeerProtocol(HttpToolsProtocol):
         else:
             super().shutdown()
 
-    def _may_be_prompt(self) -> bool:
-        """A small POST to a path that is answered without waiting, with nothing else under way on this connection."""
+    def _find_prompt(self) -> Any:
+        """What answers a small request to a path that needs no waiting, with nothing else under way on this connection."""
+        method = self.parser.get_method()
+        prompt = self.app.find_prompt(method, self.url)
         if (
-            self.url not in self.app.prompt
+            prompt is None
             or not (self.cycle is None or self.cycle.response_complete)
-            or self.parser.get_method() != b"POST"
             or not self.parser.should_keep_alive()
             or self.expect_100_continue
             or self.flow.write_paused
         ):
-            return False
+            return None
+        bodiless = method == b"GET"
         for name, value in self.headers:
             if name == b"content-length":
-                return len(value) <= PROMPT_DIGITS
-        return False
+                return prompt if not bodiless and len(value) <= PROMPT_DIGITS else None
+            if name in _FRAMING:
+                return None
+        return prompt if bodiless else None
 
     def on_body(self, body: bytes) -> None:
-        if self.held is None:
+        if self.prompt is None:
             super().on_body(body)
         else:
             self.held += body
 
     def on_message_complete(self) -> None:
         self.arriving = False
-        held, self.held = self.held, None
-        if held is not None:
+        prompt, self.prompt = self.prompt, None
+        if prompt is not None:
+            held, self.held = self.held, b""
             if not self.last:
-                answer = self.app.answer_promptly(self.url, self.headers, held, self.peer)
+                answer = self.app.answer_promptly(prompt, self.headers, held, self.peer)
                 if answer is not None:
                     self.transport.write(answer)
                     self.answered = self.served = True

@@ -15,6 +15,7 @@ from ansible_collections.holdfast.sso.tests.unit.rig import Rig
 PAYROLL: dict[str, t.Any] = {
     "name": "payroll",
     "description": "Payroll",
+    "enabled": True,
     "administrators": ["group:admins", "certificate:batch7"],
     "users": ["group:payroll"],
     "fields": [{"name": "host"}, {"name": "password", "masked": True}],
@@ -31,9 +32,14 @@ def payroll(rig: Rig, ssod: FakeSsod) -> None:
 def test_an_application_is_created_once(rig: Rig, ssod: FakeSsod) -> None:
     """Check, run, check, run; what is not given has the default of a new one."""
     foretold, done = rig.four_ways("application", **PAYROLL)
-    assert foretold["application"]["enabled"] is True
+    assert foretold["application"] == {**done["application"], "version": 0}
     assert done["application"]["version"] == 1
-    assert done["application"]["fields"] == [{"name": "host", "masked": False}, {"name": "password", "masked": True}]
+    assert done["application"]["type"] == "config_store"
+    assert done["application"]["fields"] == [
+        {"name": "host", "masked": False, "label": ""},
+        {"name": "password", "masked": True, "label": ""},
+    ]
+    assert "it is created" in foretold["plan"]["changes"]
     assert done["diff"]["before"] == {"name": "payroll", "state": "absent"}
     put = next(body for method, _target, body in ssod.calls if method == "PUT")
     assert put["if_version"] == 0
@@ -46,16 +52,20 @@ def test_an_application_is_created_once(rig: Rig, ssod: FakeSsod) -> None:
         {"description": ""},
         {"enabled": False},
         {"users": []},
+        {"type": "group"},
+        {"flags": {"ticket_timeout": 60}},
         {"administrators": ["group:admins"]},
         {"fields": [{"name": "host"}, {"name": "password"}]},
         {"fields": [{"name": "host"}, {"name": "password", "masked": True}, {"name": "port"}]},
+        {"fields": [{"name": "host", "label": "Host"}, {"name": "password", "masked": True}]},
+        {"fields": [{"name": "password", "masked": True}, {"name": "host"}]},
     ],
 )
 def test_another_value_is_a_change_of_that_alone(rig: Rig, ssod: FakeSsod, changes: dict[str, t.Any]) -> None:
     """Also an empty one; options that are not given stay, and the version read is the version replaced."""
     before = ssod.state["applications"]["payroll"]
     _foretold, done = rig.four_ways("application", name="payroll", **changes)
-    kept = {"description", "contact", "enabled", "administrators", "users", "fields"} - set(changes)
+    kept = {"description", "contact", "enabled", "administrators", "users", "fields", "type", "flags"} - set(changes)
     assert {name: done["application"][name] for name in kept} == {name: before[name] for name in kept}
     assert done["application"]["version"] == 2
     put = next(body for method, _target, body in ssod.calls if method == "PUT")
@@ -63,14 +73,33 @@ def test_another_value_is_a_change_of_that_alone(rig: Rig, ssod: FakeSsod, chang
 
 
 @pytest.mark.usefixtures("payroll")
-def test_another_order_is_no_change(rig: Rig) -> None:
-    """People and fields are sets."""
-    assert not rig.run(
-        "application",
-        name="payroll",
-        administrators=["certificate:batch7", "group:admins"],
-        fields=[{"name": "password", "masked": True}, {"name": "host"}],
-    ).changed
+def test_another_order_of_people_is_no_change(rig: Rig) -> None:
+    """They are sets; the fields have an order."""
+    assert not rig.run("application", name="payroll", administrators=["certificate:batch7", "group:admins"]).changed
+
+
+def test_a_new_application_is_disabled_unless_told_otherwise(rig: Rig) -> None:
+    """It is given to nobody by mistake, and enabled only when somebody may use it."""
+    assert rig.run("application", name="new", fields=[])["application"]["enabled"] is False
+    for check in (True, False):
+        outcome = rig.run("application", check=check, name="new", enabled=True)
+        assert (outcome["problem"], outcome["conditions"]) == ("application-incomplete", ["nobody may use it"])
+
+
+@pytest.mark.usefixtures("payroll")
+@pytest.mark.parametrize("change", [{"fields": [{"name": "password", "masked": True}]}, {"type": "individual"}])
+def test_stored_data_is_lost_only_when_told(rig: Rig, ssod: FakeSsod, change: dict[str, t.Any]) -> None:
+    """In check mode it is refused as well, and names what would be lost."""
+    ssod.state["configs"]["payroll", "gateway"] = {"properties": {"host": "h"}, "version": 4}
+    for check in (True, False):
+        outcome = rig.run("application", check=check, name="payroll", **change)
+        assert outcome["problem"] == "data-loss"
+        assert len(outcome["conditions"]) == 1
+    assert ssod.state["applications"]["payroll"]["version"] == 1
+    foretold = rig.run("application", check=True, name="payroll", data_loss="accept", **change)
+    done = rig.run("application", name="payroll", data_loss="accept", **change)
+    assert foretold["plan"] == done["plan"]
+    assert len(done["plan"]["destroys"]) == 1
 
 
 @pytest.mark.usefixtures("payroll")
@@ -84,11 +113,10 @@ def test_an_application_is_deleted_once(rig: Rig, ssod: FakeSsod) -> None:
 @pytest.mark.usefixtures("payroll")
 @pytest.mark.parametrize("check", [False, True])
 def test_an_application_with_configuration_is_not_deleted(rig: Rig, ssod: FakeSsod, check: bool) -> None:
-    """By default it refuses and names what would be lost, in check mode as well."""
+    """By default it refuses, in check mode as well."""
     ssod.state["configs"]["payroll", "gateway"] = {"properties": {"host": "h"}, "version": 4}
     outcome = rig.run("application", check=check, name="payroll", state="absent")
     assert outcome["problem"] == "application-in-use"
-    assert outcome["conditions"] == ["gateway (version 4) is there"]
     assert ssod.written() == []
 
 
@@ -96,7 +124,7 @@ def test_an_application_with_configuration_is_not_deleted(rig: Rig, ssod: FakeSs
 def test_configuration_is_deleted_only_when_told(rig: Rig, ssod: FakeSsod) -> None:
     """The enumeration's other value deletes both."""
     ssod.state["configs"]["payroll", "gateway"] = {"properties": {"host": "h"}, "version": 4}
-    rig.four_ways("application", name="payroll", state="absent", on_config="delete")
+    rig.four_ways("application", name="payroll", state="absent", data_loss="accept")
     assert ssod.state["configs"] == {}
 
 

@@ -1,8 +1,27 @@
 """The route table: each handler reads its body, calls one use case, and shapes the answer. No decision is made here."""
 
+from ssod.transport.routes.audit import AuditRoutes
 from ssod.transport.routes.data import DataRoutes
+from ssod.transport.routes.description import DescriptionRoutes
+from ssod.transport.routes.mappings import MappingRoutes
 from ssod.transport.routes.master import MasterRoutes
+from ssod.transport.routes.roles import RoleRoutes
 from ssod.transport.routes.secret import SecretRoutes
 from ssod.transport.routes.status import StatusRoutes
+from ssod.transport.routes.store import StoreRoutes
+from ssod.transport.routes.units import UnitRoutes
+from ssod.transport.routes.watch import WatchRoutes
 
-__all__ = ["DataRoutes", "MasterRoutes", "SecretRoutes", "StatusRoutes"]
+__all__ = [
+    "AuditRoutes",
+    "DataRoutes",
+    "DescriptionRoutes",
+    "MappingRoutes",
+    "MasterRoutes",
+    "RoleRoutes",
+    "SecretRoutes",
+    "StatusRoutes",
+    "StoreRoutes",
+    "UnitRoutes",
+    "WatchRoutes",
+]

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from ssod import __version__
 from ssod.core.states import Mastership
-from ssod.errors import Malformed, NotEnrolled
+from ssod.errors import (
+    ActivationRefused,
+    AuditUnavailable,
+    InvalidValue,
+    MastershipUnconfirmed,
+    NotEnrolled,
+    NotMaster,
+    ServerIsMaster,
+    ServerNotFound,
+    StaleEpoch,
+    VersionConflict,
+)
 from ssod.service.applications import check_name
 from ssod.service.authority import Authority
 from ssod.service.mastership import MastershipService
@@ -13,12 +24,12 @@ from ssod.service.node import Node
 from ssod.service.offload import Offload
 from ssod.service.ports import Audit
 from ssod.storage.repository import ServerRepository
+from ssod.transport import answers as a
 from ssod.transport import documents as d
-from ssod.transport.app import Request, Response, Route, answer, body_as
+from ssod.transport.app import LONGEST_WAIT, Request, Response, Route, answer, body_as
+from ssod.transport.description import ENROLLED, WAIT, Description
 from ssod.transport.protocol import TlsPeer
 from ssod.transport.routes.shapes import noticed_documents, server_document
-
-LONGEST_WAIT = 3600.0
 
 
 class MasterRoutes:
@@ -48,13 +59,65 @@ class MasterRoutes:
 
     def routes(self) -> list[Route]:
         return [
-            Route("POST", "/v1/master/activate", self.activate),
-            Route("POST", "/v1/master/deactivate", self.deactivate),
-            Route("GET", "/v1/servers", self.list_servers),
-            Route("PUT", "/v1/servers/*", self.enrol),
-            Route("DELETE", "/v1/servers/*", self.remove),
-            Route("GET", "/v1/peer/keyring", self.keyring, alone=True),
-            Route("POST", "/v1/peer/notice", self.notice),
+            Route(
+                "POST",
+                "/v1/master/activate",
+                self.activate,
+                Description(
+                    "Make this server the master",
+                    "manage master",
+                    a.Activated,
+                    d.ActivateBody,
+                    problems=(ActivationRefused, StaleEpoch, MastershipUnconfirmed),
+                ),
+            ),
+            Route(
+                "POST",
+                "/v1/master/deactivate",
+                self.deactivate,
+                Description(
+                    "End the mastership of this server", "manage master", a.Deactivated, d.DeactivateBody, problems=(StaleEpoch,)
+                ),
+            ),
+            Route("GET", "/v1/servers", self.list_servers, Description("List the enrolled servers", "manage servers", a.Servers)),
+            Route(
+                "PUT",
+                "/v1/servers/{server}",
+                self.enrol,
+                Description(
+                    "Enrol a server: only an enrolled one is given the keyring",
+                    "manage servers",
+                    a.Server,
+                    d.ServerBody,
+                    problems=(VersionConflict, InvalidValue),
+                ),
+            ),
+            Route(
+                "DELETE",
+                "/v1/servers/{server}",
+                self.remove,
+                Description("Remove a server", "manage servers", a.Nothing, problems=(ServerNotFound, ServerIsMaster)),
+            ),
+            Route(
+                "GET",
+                "/v1/peer/keyring",
+                self.keyring,
+                Description(
+                    "The keyring, or a wait for its change",
+                    ENROLLED,
+                    a.Keyring,
+                    query=(WAIT,),
+                    problems=(NotMaster, MastershipUnconfirmed, AuditUnavailable),
+                    conditional=True,
+                ),
+                alone=True,
+            ),
+            Route(
+                "POST",
+                "/v1/peer/notice",
+                self.notice,
+                Description("Tell that there is news of the master", ENROLLED, a.NoticeTaken, d.NoticeBody),
+            ),
         ]
 
     async def activate(self, request: Request) -> Response:
@@ -108,11 +171,7 @@ class MasterRoutes:
 
     async def keyring(self, request: Request) -> Response:
         name = await self._enrolled(request)
-        try:
-            # In this order: of NaN and 0, the larger is then 0, and a wait always ends.
-            wait = min(max(0.0, float(request.query.get("wait", "0"))), LONGEST_WAIT)
-        except ValueError:
-            raise Malformed("wait is a number of seconds") from None
+        wait = request.seconds("wait", LONGEST_WAIT)
         named = request.header(b"if-none-match")
         etag = None if named in (None, b'"none"') else (named or b"").decode("latin-1")
         epoch, current, document = await self._mastership.keyring_for(request.call, name, etag, wait)

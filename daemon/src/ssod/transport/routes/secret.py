@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+from ssod.errors import (
+    BackupDamaged,
+    BackupOfAnotherEnvironment,
+    BackupTooOld,
+    InvalidValue,
+    MastershipUnconfirmed,
+    NoSecret,
+    NotMaster,
+    RestoreRefused,
+    SecretExists,
+    ServerNotFound,
+    StaleEpoch,
+    WrongPassphrase,
+)
 from ssod.service.backup import Opener
 from ssod.service.node import Node
 from ssod.service.secret import Secret
 from ssod.storage.records import Environment
+from ssod.transport import answers as a
 from ssod.transport import documents as d
 from ssod.transport.app import Request, Response, Route, answer, body_as
+from ssod.transport.description import Description
 from ssod.transport.routes.shapes import noticed_documents, time_text
+
+BAD_BACKUP = (InvalidValue, WrongPassphrase, BackupDamaged, BackupOfAnotherEnvironment, BackupTooOld)
 
 
 class SecretRoutes:
@@ -26,12 +44,68 @@ class SecretRoutes:
 
     def routes(self) -> list[Route]:
         return [
-            Route("GET", "/v1/secret", self.show),
-            Route("POST", "/v1/secret/generate", self.generate),
-            Route("POST", "/v1/secret/backup", self.backup),
-            Route("POST", "/v1/secret/backup/verify", self.verify),
-            Route("POST", "/v1/secret/restore", self.restore),
-            Route("POST", "/v1/secret/distribute", self.distribute),
+            Route(
+                "GET",
+                "/v1/secret",
+                self.show,
+                Description("Show the key ids and the backup, never the secret", "manage secret", a.Secret),
+            ),
+            Route(
+                "POST",
+                "/v1/secret/generate",
+                self.generate,
+                Description(
+                    "Generate the first master secret",
+                    "manage secret",
+                    a.Secret,
+                    d.Empty,
+                    problems=(NotMaster, SecretExists, StaleEpoch, MastershipUnconfirmed),
+                ),
+            ),
+            Route(
+                "POST",
+                "/v1/secret/backup",
+                self.backup,
+                Description(
+                    "Make a backup of the keyring", "manage secret", a.Backup, d.BackupBody, problems=(NoSecret, InvalidValue)
+                ),
+            ),
+            Route(
+                "POST",
+                "/v1/secret/backup/verify",
+                self.verify,
+                Description(
+                    "Open a backup and compare it by key id",
+                    "manage secret",
+                    a.BackupVerified,
+                    d.VerifyBody,
+                    problems=(NoSecret, *BAD_BACKUP, NotMaster, StaleEpoch, MastershipUnconfirmed),
+                ),
+            ),
+            Route(
+                "POST",
+                "/v1/secret/restore",
+                self.restore,
+                Description(
+                    "Restore the keyring of a backup",
+                    "manage secret",
+                    a.Restored,
+                    d.RestoreBody,
+                    problems=(RestoreRefused, *BAD_BACKUP),
+                ),
+            ),
+            Route(
+                "POST",
+                "/v1/secret/distribute",
+                self.distribute,
+                Description(
+                    "Have servers refresh, and wait for them",
+                    "manage secret",
+                    a.Distributed,
+                    d.DistributeBody,
+                    problems=(NotMaster, MastershipUnconfirmed, ServerNotFound),
+                ),
+            ),
         ]
 
     def _document(self, environment: Environment) -> dict[str, Any]:

@@ -14,8 +14,10 @@ from ssod.service.encryption import Encryption
 from ssod.service.fitness import Fitness
 from ssod.service.membership import Membership
 from ssod.service.node import Node
+from ssod.transport import answers as a
 from ssod.transport import documents as d
 from ssod.transport.app import Request, Response, Route, answer, body_as
+from ssod.transport.description import ANYBODY, ENCRYPTING, Description
 from ssod.transport.routes.shapes import server_document, time_text
 
 
@@ -45,13 +47,38 @@ class StatusRoutes:
 
     def routes(self) -> list[Route]:
         return [
-            Route("GET", "/v1/health", self.health),
-            Route("GET", "/v1/status", self.status),
-            Route("GET", "/v1/master", self.master),
-            Route("GET", "/v1/master/fitness", self.fitness),
-            Route("POST", "/v1/refresh", self.refresh),
-            Route("POST", "/v1/selftest", self.selftest),
-            Route("GET", "/metrics", self.metrics),
+            Route(
+                "GET",
+                "/v1/health",
+                self.health,
+                Description("One sentence on the health of this server", ANYBODY, a.Health, otherwise={503: a.Health}),
+            ),
+            Route(
+                "GET",
+                "/v1/status",
+                self.status,
+                Description("This server, the database, and every enrolled server", ANYBODY, a.Status),
+            ),
+            Route("GET", "/v1/master", self.master, Description("What this server knows of the master", ANYBODY, a.Master)),
+            Route(
+                "GET",
+                "/v1/master/fitness",
+                self.fitness,
+                Description("Whether this server could be the master now", ANYBODY, a.Fitness),
+            ),
+            Route(
+                "POST",
+                "/v1/refresh",
+                self.refresh,
+                Description("Ask the database and the master at once", "manage servers", a.Status, d.Empty),
+            ),
+            Route(
+                "POST",
+                "/v1/selftest",
+                self.selftest,
+                Description("Encrypt a random value and open it again", "manage servers", a.SelfTest, d.Empty, problems=ENCRYPTING),
+            ),
+            Route("GET", "/metrics", self.metrics, Description("Prometheus metrics", ANYBODY, str)),
         ]
 
     def health(self, _request: Request) -> Response:
@@ -101,6 +128,7 @@ class StatusRoutes:
                 "current_key_id": environment.current_key_id.hex() if environment.current_key_id else None,
                 "backup_verified_at": time_text(backup.verified_at) if backup else None,
                 "backup_place": backup.place if backup else None,
+                "disabled_at": time_text(self._authority.disabled_at),
             },
             "servers": [server_document(s) for s in self._membership.enrolled.values()] if environment else None,
         }

@@ -1,0 +1,378 @@
+"""What ssod answers with, as docs/api.md shows it: one struct a document. A route may write a dict of the same shape."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from ssod.core.states import Attachment, Mastership
+from ssod.service.backup import About
+from ssod.storage.changes import Kind
+from ssod.storage.records import ApplicationType, Field, Flags
+from ssod.transport.documents import Bytes
+
+KeyId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+
+
+class Answer(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    pass
+
+
+class Nothing(Answer, frozen=True):
+    pass
+
+
+class Health(Answer, frozen=True):
+    state: Attachment
+    sentence: str
+
+
+class ThisServer(Answer, frozen=True):
+    name: str
+    version: str
+    state: Attachment
+    since: Time
+    sentence: str
+    key_id: KeyId | None
+    sealed_key_id: KeyId | None
+    epoch: int
+    master: str | None
+    mastership: Mastership
+    managed_by: Literal["operator", "cluster"]
+    mandate: bool
+    may_become_master: bool
+    unfit: list[str]
+    can_encrypt: bool
+    can_decrypt: bool
+    certificate_expires_at: Time
+    uptime_seconds: int
+
+
+class Database(Answer, frozen=True):
+    reachable: bool
+    kind: Literal["postgresql", "sqlite"]
+    detail: str | None
+
+
+class Environment(Answer, frozen=True):
+    id: str
+    master: str | None
+    epoch: int
+    current_key_id: KeyId | None
+    backup_verified_at: Time | None
+    backup_place: str | None
+    disabled_at: Time | None
+
+
+class Server(Answer, frozen=True):
+    name: str
+    address: str
+    may_become_master: bool
+    attached: bool | None
+    key_id: KeyId | None
+    sealed_key_id: KeyId | None
+    epoch: int | None
+    version: str | None
+    last_seen: Time | None
+    audit_sequence: int | None
+    audit_head: str | None
+
+
+class Status(Answer, frozen=True):
+    server: ThisServer
+    database: Database
+    environment: Environment | None
+    servers: list[Server] | None
+
+
+class Servers(Answer, frozen=True):
+    servers: list[Server]
+
+
+class Master(Answer, frozen=True):
+    this_server: str
+    master: str | None
+    epoch: int
+    mastership: Mastership
+    managed_by: Literal["operator", "cluster"]
+    may_become_master: bool
+    sentence: str
+
+
+class Fitness(Answer, frozen=True):
+    mastership: Mastership
+    mandate: bool
+    score: int
+    reason: str
+
+
+class SelfTest(Answer, frozen=True):
+    ok: bool
+    key_id: KeyId
+    micros: int
+
+
+class Noticed(Answer, frozen=True):
+    name: str
+    reachable: bool
+    attached: bool
+    key_id: KeyId | None
+    epoch: int | None
+    seconds: float
+    detail: str | None
+
+
+class Activated(Answer, frozen=True):
+    changed: bool
+    master: str | None
+    epoch: int
+    servers: list[Noticed]
+
+
+class Deactivated(Answer, frozen=True):
+    changed: bool
+    epoch: int
+    recorded: bool
+
+
+class Key(Answer, frozen=True):
+    key_id: KeyId
+    created_at: Time
+    state: Literal["current", "retired"]
+
+
+class VerifiedBackup(Answer, frozen=True):
+    key_id: KeyId
+    verified_at: Time
+    place: str
+    sha256: str
+    protection: Literal["passphrase", "recipients"]
+
+
+class Secret(Answer, frozen=True):
+    environment_id: str
+    current_key_id: KeyId | None
+    epoch: int
+    generated_at: Time | None
+    keys: list[Key]
+    held_key_ids: list[KeyId]
+    sealed_key_id: KeyId | None
+    backup: VerifiedBackup | None
+
+
+class Backup(Answer, frozen=True):
+    backup: Bytes
+    about: About
+
+
+class BackupVerified(Answer, frozen=True):
+    environment_id: str
+    current_key_id: KeyId
+    key_ids: list[KeyId]
+    sha256: str
+
+
+class Restored(Answer, frozen=True):
+    changed: bool
+    current_key_id: KeyId
+    key_ids: list[KeyId]
+
+
+class Distributed(Answer, frozen=True):
+    key_id: KeyId | None
+    servers: list[Noticed]
+
+
+class KeptKey(Answer, frozen=True):
+    id: KeyId
+    secret: Bytes
+    created_at: Time
+
+
+class Keyring(Answer, frozen=True):
+    format: Literal["holdfast keyring 1"]
+    environment: str
+    epoch: int
+    current: KeyId
+    backed_up: bool
+    keys: list[KeptKey]
+
+
+class NoticeTaken(Answer, frozen=True):
+    name: str
+    attached: bool
+    key_id: KeyId | None
+    epoch: int
+    version: str
+
+
+class Application(Answer, frozen=True):
+    name: str
+    description: str
+    contact: str
+    enabled: bool
+    administrators: list[str]
+    users: list[str]
+    fields: list[Field]
+    version: int
+    type: ApplicationType
+    flags: Flags
+
+
+class Plan(Answer, frozen=True):
+    changes: list[str]
+    destroys: list[str]
+
+
+class ApplicationWritten(Application, frozen=True):
+    plan: Plan
+
+
+class ApplicationDeleted(Answer, frozen=True):
+    destroys: list[str]
+
+
+class Applications(Answer, frozen=True):
+    applications: list[Application]
+
+
+class ConfigLine(Answer, frozen=True):
+    name: str
+    version: int
+    updated_at: Time
+    fields: list[str]
+
+
+class Configs(Answer, frozen=True):
+    configs: list[ConfigLine]
+
+
+class Config(Answer, frozen=True):
+    application: str
+    name: str
+    version: int
+    updated_at: Time
+    key_id: str
+    properties: dict[str, str]
+    masked: list[str]
+    cached_at: Time | None
+
+
+class Changes(Answer, frozen=True):
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
+
+
+class ConfigWritten(Answer, frozen=True):
+    version: int
+    changes: Changes
+
+
+class Deleted(Answer, frozen=True):
+    version: int
+
+
+class Mapping(Answer, frozen=True):
+    principal: str
+    external_id: str
+    position: int
+    enabled: bool
+    disabled_by_user: bool
+    disabled_by_administrator: bool
+    fields: list[str]
+    key_id: str | None
+    version: int
+    updated_at: Time | None
+
+
+class Mappings(Answer, frozen=True):
+    mappings: list[Mapping]
+    next: str | None
+
+
+class MappingChanges(Changes, frozen=True):
+    mapping: list[str]
+
+
+class MappingWritten(Mapping, frozen=True):
+    changes: MappingChanges
+
+
+class Loaded(Answer, frozen=True):
+    created: int
+    changed: int
+    unchanged: int
+
+
+class Credentials(Answer, frozen=True):
+    application: str
+    principal: str
+    external_id: str
+    credentials: dict[str, str]
+    key_id: str
+    cached_at: Time | None
+
+
+class Ticket(Answer, frozen=True):
+    ticket: str
+    expires_at: Time
+
+
+class UnitCredential(Answer, frozen=True):
+    unit: str
+    credential: str
+    application: str
+    config: str
+    field: str
+
+
+class UnitCredentialWritten(UnitCredential, frozen=True):
+    changed: bool
+
+
+class UnitCredentials(Answer, frozen=True):
+    unit_credentials: list[UnitCredential]
+
+
+class Role(Answer, frozen=True):
+    role: str
+    members: list[str]
+    configured: list[str]
+
+
+class Roles(Answer, frozen=True):
+    roles: list[Role]
+
+
+class MemberChanges(Answer, frozen=True):
+    added: list[str]
+    removed: list[str]
+
+
+class RoleWritten(Role, frozen=True):
+    changes: MemberChanges
+
+
+class Sso(Answer, frozen=True):
+    enabled: bool
+    disabled_at: Time | None
+
+
+class AuditHead(Answer, frozen=True):
+    sequence: int
+    head: str
+
+
+class Change(Answer, frozen=True):
+    kind: Kind
+    application: str
+    name: str
+
+
+class Watched(Answer, frozen=True):
+    cursor: str
+    changes: list[Change]
+    lost: bool
