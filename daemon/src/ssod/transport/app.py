@@ -329,6 +329,8 @@ class App:
             parts = [unquote(part, errors="strict") for part in raw_path.decode("ascii").split("/")]
         except UnicodeDecodeError:
             raise Malformed("the path is not UTF-8") from None
+        if any("\0" in part for part in parts):
+            raise Malformed("a NUL is in no name")  # PostgreSQL could not even look for it
         for pattern, methods in self._patterns:
             if len(pattern) == len(parts) and all(p in (ANY, part) for p, part in zip(pattern, parts, strict=True)):
                 return methods, tuple(part for p, part in zip(pattern, parts, strict=True) if p == ANY)
