@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pyrage
+from described import check_answer
 from pki import Authority
 from postgres import free_port
 from waiting import wait_for
@@ -185,12 +186,15 @@ file = "{self.audit}"
     def call(
         self, method: str, path: str, body: Any = None, *, files: tuple[Path, Path] | None = None, timeout: float = 30.0
     ) -> tuple[int, Any]:
-        """(status, document)."""
+        """(status, document); fails for an answer that is not as the API is described."""
         headers = {"Content-Type": "application/json"} if body is not None else {}
         content = json.dumps(body).encode() if body is not None else None
         response, answer = self.exchange(method, path, content, headers, files=files, timeout=timeout)
-        is_json = "json" in (response.getheader("Content-Type") or "")
-        return response.status, json.loads(answer) if is_json and answer else answer
+        if "json" not in (response.getheader("Content-Type") or "") or not answer:
+            return response.status, answer
+        answered = json.loads(answer)
+        check_answer(method, path, response.status, answered)
+        return response.status, answered
 
     def ok(self, method: str, path: str, body: Any = None) -> Any:
         status, document = self.call(method, path, body)

@@ -61,6 +61,19 @@ def test_a_path_refuses_the_methods_that_are_not_described(m1: Server, descripti
             assert (response.status, response.getheader("Allow")) == (405, ", ".join(sorted(map(str.upper, described)))), body
 
 
+@pytest.mark.parametrize("name", ["%00", "%F0%9F%97%9D", "x" * 3000, "..", "%20", "%2F"])
+def test_whatever_is_a_name_in_a_path_the_answer_is_described(m1: Server, description: Any, name: str) -> None:
+    """In the place of each name in turn; `call` compares the answer with the description."""
+    known = {"application": "app", "config": "in"}
+    for path, methods in description["paths"].items():
+        for strange in re.findall(r"\{(\w+)\}", path):
+            asked = re.sub(
+                r"\{(\w+)\}", lambda part, strange=strange: name if part[1] == strange else known.get(part[1], "nobody"), path
+            )
+            for method in [method.upper() for method, operation in methods.items() if "requestBody" not in operation]:
+                assert m1.call(method, asked)[0] in {400, 404, 409, 422}
+
+
 def test_a_route_is_described_for_an_act_that_exists() -> None:
     """A slip in the name of an act is found when the route is made."""
     with pytest.raises(ValueError, match="no act"):

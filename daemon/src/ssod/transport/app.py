@@ -285,13 +285,13 @@ class App:
             self._observe(prompt.asked, None)
         except Exception as error:
             response = self._failed(prompt.route.method, prompt.asked, peer, tracking_id, error)
-        return b"%bcontent-type: %b\r\ncontent-length: %d\r\ncache-control: no-store\r\n%b\r\n%b" % (
-            STATUS_LINE[response.status],
-            response.content_type,
-            len(response.body),
-            b"".join([b"%b: %b\r\n" % header for header in response.headers]),
-            response.body,
-        )
+        return _as_http(response)
+
+    def refuse_what_is_no_http(self, peer: UnixPeer | TlsPeer) -> bytes:
+        """The whole HTTP answer, as an answer to a request would be; the connection is of no more use after it."""
+        tracking_id = f"{self._prefix}-{next(self._numbers)}"
+        refusal = self._failed("", "", peer, tracking_id, Malformed("this is no request of HTTP/1.1"))
+        return _as_http(refusal._replace(headers=((b"connection", b"close"),)))
 
     async def _respond(self, scope: dict[str, Any], receive: Any, tracking_id: str) -> Response:
         caller: Caller = self._callers.of(scope["peer"])
@@ -329,6 +329,8 @@ class App:
             parts = [unquote(part, errors="strict") for part in raw_path.decode("ascii").split("/")]
         except UnicodeDecodeError:
             raise Malformed("the path is not UTF-8") from None
+        if any("\0" in part for part in parts):
+            raise Malformed("a NUL is in no name")  # PostgreSQL could not even look for it
         for pattern, methods in self._patterns:
             if len(pattern) == len(parts) and all(p in (ANY, part) for p, part in zip(pattern, parts, strict=True)):
                 return methods, tuple(part for p, part in zip(pattern, parts, strict=True) if p == ANY)
@@ -369,6 +371,16 @@ class App:
             if len(body) > BODY_BYTES:
                 raise BodyTooLarge(f"the body has more than {BODY_BYTES} bytes")
         return body
+
+
+def _as_http(response: Response) -> bytes:
+    return b"%bcontent-type: %b\r\ncontent-length: %d\r\ncache-control: no-store\r\n%b\r\n%b" % (
+        STATUS_LINE[response.status],
+        response.content_type,
+        len(response.body),
+        b"".join([b"%b: %b\r\n" % header for header in response.headers]),
+        response.body,
+    )
 
 
 async def _unless_disconnected(outcome: Awaitable[Response], receive: Any) -> Response:

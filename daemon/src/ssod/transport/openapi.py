@@ -61,7 +61,7 @@ class _Kinds:
 def _operation(route: Route, kinds: _Kinds) -> dict[str, Any]:
     about = route.description
     parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[^\\u0000]+$"}}
         for name in _PART.findall(route.path)
     ]
     parameters += [

@@ -138,6 +138,11 @@ class PeerProtocol(HttpToolsProtocol):
                 return None
         return prompt if bodiless else None
 
+    def send_400_response(self, _msg: str) -> None:
+        """What is no HTTP is refused with a problem document, like everything else."""
+        self.transport.write(self.app.refuse_what_is_no_http(self.peer))
+        self.transport.close()
+
     def on_body(self, body: bytes) -> None:
         if self.prompt is None:
             super().on_body(body)
