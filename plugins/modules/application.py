@@ -104,7 +104,7 @@ options:
         type: bool
       ticket_timeout:
         description:
-          - How long a ticket lives, in seconds. 120 for a new application.
+          - How long a ticket lives, in seconds, a day at most. 120 for a new application.
         type: int
       credential_cache:
         description:

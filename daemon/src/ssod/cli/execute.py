@@ -21,8 +21,10 @@ from ssod.cli.session import session_of
 
 PROGRAM = "ssod.program"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# By these the dynamic linker runs code of others within the program, before its first line.
-_LINKER = ("LD_", "GLIBC_")
+# By these the dynamic linker, a shell or an interpreter runs code of others within the program, before its first line.
+_OBEYED = re.compile(
+    r"(LD_|GLIBC_|GCONV_|BASH_|PYTHON|PERL5|RUBY).*|ENV|IFS|PS4|NODE_(OPTIONS|PATH)|(JAVA_TOOL|JDK_JAVA|_JAVA)_OPTIONS"
+)
 
 
 class WithProgram(TyperCommand):
@@ -104,7 +106,7 @@ def _variables(values: Mapping[str, str], prefix: str) -> dict[str, str]:
 def _check_variable(variable: str, of: str, next_step: str) -> None:
     if not _VARIABLE.fullmatch(variable):
         raise UsageRefused(f"{of}: {variable} is no name of a variable", next_step=next_step)
-    if variable.startswith(_LINKER):
-        raise UsageRefused(f"{of}: {variable} would be obeyed by the dynamic linker", next_step=next_step)
+    if _OBEYED.fullmatch(variable):
+        raise UsageRefused(f"{of}: {variable} would be obeyed by the dynamic linker, a shell or an interpreter", next_step=next_step)
     if variable in os.environ:
         raise UsageRefused(f"{of}: variable {variable} is set already", next_step=next_step)

@@ -95,8 +95,8 @@ class ApplicationType(StrEnum):
     CONFIG_STORE = "config_store"
 
 
-# In seconds, up to a year.
-TicketTimeout = Annotated[int, msgspec.Meta(ge=1, le=31_536_000)]
+# In seconds, up to a day: a ticket carries the groups that its holder had when it was issued.
+TicketTimeout = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
 
 
 class Flags(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
