@@ -107,6 +107,6 @@ def _check_variable(variable: str, of: str, next_step: str) -> None:
     if not _VARIABLE.fullmatch(variable):
         raise UsageRefused(f"{of}: {variable} is no name of a variable", next_step=next_step)
     if _OBEYED.fullmatch(variable):
-        raise UsageRefused(f"{of}: {variable} would be obeyed by the dynamic linker, a shell or an interpreter", next_step=next_step)
+        raise UsageRefused(f"{of}: {variable} would be obeyed by a shell, an interpreter or the linker", next_step=next_step)
     if variable in os.environ:
         raise UsageRefused(f"{of}: variable {variable} is set already", next_step=next_step)
