@@ -29,6 +29,7 @@ from ssod import audit_files, client, config
 from ssod.age_process import AgeRequest, _open
 from ssod.cli import audit as cli_audit
 from ssod.cli import documents as cli_documents
+from ssod.cli import store_file as cli_store_file
 from ssod.cli.errors import CliError
 from ssod.cli.json_input import read_object
 from ssod.cli.mapping_files import BadLine, Format, entries
@@ -44,6 +45,7 @@ from ssod.runtime.audit import FileAudit
 from ssod.seal import MAGIC, SealBroken, SealedCopy
 from ssod.service.feed import Feed
 from ssod.service.ports import Call
+from ssod.service.store_document import Store
 from ssod.storage.changes import Change, from_payloads, payload
 from ssod.transport import documents as d
 from ssod.transport.app import App, Request, Route, answer, body_as
@@ -172,6 +174,12 @@ def taken(question: client.exchange.Question[Any], status: int) -> Callable[[byt
     return lambda content: question.take(Response(status, {}, content))
 
 
+def store_file(path: Path) -> None:
+    for alone in (False, True):
+        for part in cli_store_file.parts(cli_store_file.read(path), alone=alone):
+            msgspec.json.encode(part.body)
+
+
 def heard(text: str) -> None:
     feed = Feed(lambda: "session")
     feed.begin()
@@ -207,6 +215,35 @@ PROBLEM = (
     b'{"type": "urn:holdfast:problem:master-lost", "title": "t", "status": 503, "detail": "d", "conditions": ["c"], "next": "n"}'
 )
 NOTICE = b'{"name": "s1", "attached": true, "key_id": null, "epoch": 3, "version": "0.1.0"}'
+
+STORE = (
+    b'{"format": "holdfast store 1", "applications": [{"name": "a", "type": "config_store", "enabled": true, "flags": {}}], '
+    b'"configs": [{"application": "a", "name": "c", "ciphertexts": {"host": "hf1.AUAg"}}], "mappings": [{"application": "a", '
+    b'"principal": "user:u", "external_id": "x", "ciphertexts": {}}], '
+    b'"disabled_by_user": [{"application": "a", "principal": "user:u"}]}'
+)
+STORE_FILE = b"""format: "holdfast store 1"
+environment_id: "e"
+applications:
+  - {"name": "a", "type": "config_store", "enabled": true}
+configs: []
+mappings:
+  - {"application": "a", "principal": "user:u", "external_id": "x", "ciphertexts": {}}
+disabled_by_user:
+  - {"application": "a", "principal": "user:u"}
+"""
+# What YAML can say and JSON cannot.
+ODD_STORE_FILES = [
+    STORE_FILE.replace(b'"name": "a"', b'"name": [a]'),
+    STORE_FILE.replace(b'"application": "a"', b'"application": {b: c}'),
+    STORE_FILE.replace(b'"principal": "user:u"', b"2026-01-01: x"),
+    STORE_FILE.replace(b'"ciphertexts": {}', b'"ciphertexts": &c {d: *c}'),
+    STORE_FILE.replace(b'"ciphertexts": {}', b'"ciphertexts": {d: !!binary aGk=}'),
+    *(
+        STORE_FILE.replace(b'"x"', odd)
+        for odd in (b"2026-13-45", b"!!int ''", b"!!timestamp x", b"!!bool x", b"!!float ''", b"9" * 5000)
+    ),
+]
 
 BODIES = [kind for kind in vars(d).values() if isinstance(kind, type) and issubclass(kind, d.Strict) and kind is not d.Strict]
 
@@ -253,6 +290,13 @@ PARSERS = [
     Parser("sealed copy", sealed_copy, mutated(sealed_copy_file(), MAGIC), SealBroken),
     Parser("age file", opened_age_file, mutated(pyrage.encrypt(b"content", [IDENTITY.to_public()]))),
     *body_parsers(),
+    Parser("store, imported", body_as(Store), mutated_json(STORE), Malformed),
+    Parser(
+        "store, in a file",
+        in_a_file(store_file),
+        st.sampled_from(ODD_STORE_FILES) | mutated(STORE_FILE, *ODD_STORE_FILES),
+        CliError,
+    ),
     Parser("query", read_query, mutated(b"dry_run=true&wait=5", b"wait=%35"), Malformed),
     Parser("path", APP._match, mutated(b"/v1/applications/a%2Fb/config/n"), Malformed, NoSuchPath),
     Parser("url", lambda content: APP.find_prompt(b"GET", content), mutated(b"/v1/applications/a/config/n?wait=1")),
@@ -313,6 +357,13 @@ def test_what_cannot_be_read_is_refused_as_documented(parser: Parser, data: st.D
     content = data.draw(parser.given)
     with suppress(*parser.errors):
         parser.parse(content)
+
+
+@pytest.mark.parametrize("content", ODD_STORE_FILES)
+def test_a_store_that_is_no_json_is_refused(content: bytes) -> None:
+    """Before anything of it is sent."""
+    with pytest.raises(CliError):
+        in_a_file(store_file)(content)
 
 
 def test_every_body_that_a_sample_is_made_of_is_one() -> None:

@@ -75,8 +75,10 @@ def read(path: Path) -> Page:
         mark = error.problem_mark
         where = f" in line {mark.line + 1}" if mark else ""
         raise _no_store(path, f"it is not YAML: {error.problem}{where}") from None
-    except (yaml.YAMLError, RecursionError):
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
+        # PyYAML trips in all these ways over a number, a date or a tag that is none.
         raise _no_store(path, "it is not YAML in UTF-8") from None
+    document = _as_json(path, document)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise _no_store(path, f"it does not say `format: {FORMAT}`")
     unknown = sorted(str(name) for name in document.keys() - {*SECTIONS, "format", "environment_id"})
@@ -86,7 +88,17 @@ def read(path: Path) -> Page:
         entries = document.setdefault(name, [])
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise _no_store(path, f"{name} is not a list of entries")
+        if not all(isinstance(entry.get(part, ""), str) for entry in entries for part in ("application", "name", "principal")):
+            raise _no_store(path, f"{name} has an entry whose name is no text")
     return document
+
+
+def _as_json(path: Path, document: Any) -> Any:
+    """YAML says more than a request can: a date, a member without a name, what holds itself. No export has any of it."""
+    try:
+        return json.loads(json.dumps(document, ensure_ascii=False, allow_nan=False).encode())
+    except (TypeError, ValueError, RecursionError):
+        raise _no_store(path, "it holds what is no JSON, such as a date without quotes") from None
 
 
 def _no_store(path: Path, why: str) -> UsageRefused:
@@ -117,7 +129,7 @@ def _chunks(entries: list[Any]) -> Iterator[list[Any]]:
     chunk: list[Any] = []
     long = 0
     for entry in entries:
-        size = len(json.dumps(entry, default=str))
+        size = len(json.dumps(entry))
         if chunk and (len(chunk) == MOST or long + size > MOST_LONG):
             yield chunk
             chunk, long = [], 0
