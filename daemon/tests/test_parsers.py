@@ -42,6 +42,7 @@ from ssod.core.keyring import BadKeyring, Keyring
 from ssod.core.secretbytes import SecretBytes
 from ssod.errors import UNREADABLE, CiphertextRejected, ConfigurationRefused, Malformed, NoSuchPath, TicketRejected, UnknownKeyId
 from ssod.runtime.audit import FileAudit
+from ssod.runtime.clock import SystemClock
 from ssod.seal import MAGIC, SealBroken, SealedCopy
 from ssod.service.feed import Feed
 from ssod.service.ports import Call
@@ -49,6 +50,7 @@ from ssod.service.store_document import Store
 from ssod.storage.changes import Change, from_payloads, payload
 from ssod.transport import documents as d
 from ssod.transport.app import App, Request, Route, answer, body_as
+from ssod.transport.callers import Callers
 from ssod.transport.description import ANYBODY, DRY_RUN, WAIT, Description
 from ssod.transport.peers import _detail, notice_answer
 from ssod.transport.protocol import UnixPeer
@@ -161,7 +163,7 @@ APP = App([ROUTE], None, "t", None, lambda *_: None, lambda *_: None)  # type: i
 
 
 def asked(query: dict[str, str], headers: list[tuple[bytes, bytes]]) -> Request:
-    return Request(CALL, UnixPeer(0, 0), (), query, headers, b"")
+    return Request(CALL, UnixPeer(0, 0), (), query, headers, b"", Callers(SystemClock()))
 
 
 def read_query(content: bytes) -> None:

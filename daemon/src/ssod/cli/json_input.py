@@ -24,12 +24,12 @@ def read_object(path: Path, what: str) -> dict[str, object]:
             f"{what} in {path} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}",
             next_step="nothing was changed; mend it and try again",
         ) from None
-    except (UnicodeDecodeError, RecursionError):
-        raise UsageRefused(f"{what} in {path} is not JSON in UTF-8", next_step="nothing was changed") from None
     except _Repeated as error:
         raise UsageRefused(
             f"{what} in {path} has a member twice: {error}", next_step="nothing was changed; leave one of them"
         ) from None
+    except (ValueError, RecursionError):  # not UTF-8, a number of thousands of digits, nested without an end
+        raise UsageRefused(f"{what} in {path} is not JSON in UTF-8", next_step="nothing was changed") from None
     if not isinstance(document, dict):
         raise UsageRefused(f"{what} in {path} is not a JSON object", next_step='write {"name": "value", ...}')
     return document
