@@ -48,7 +48,8 @@ def bad_input() -> None:
     promise("managed by the cluster" in by_hand, "a member that is activated by hand refuses, and says who manages mastership")
     refused("still manages the master", "-e", "sso_topology=standby_promotion")
     refused("not a member of the cluster", "-e", "sso_new_master=s1", playbook="holdfast.sso.promote_master")
-    refused("does not answer", "--check", "-e", json.dumps({"sso_fence_parameters": {"ip": "127.0.0.1", "ipport": 1, "username": "u", "password": "p"}}))
+    silent = {"ip": "127.0.0.1", "ipport": 1, "username": "u", "password": "p", "systems_uri": "/{{ inventory_hostname }}"}
+    refused("does not answer", "--check", "-e", json.dumps({"sso_fence_parameters": silent}))
     promise(configuration() == before and story.server("s1")["epoch"] == epoch, "the refusals changed nothing")
 
 

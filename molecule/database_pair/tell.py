@@ -78,7 +78,7 @@ class Pair(Failover):
 
         def break_it(old: str, other: str) -> list[str]:
             self.lose(other)
-            for _ in range(3):
+            for _number in range(3):
                 self.write()
             self.lose(old)
             self.rejoin(other)

@@ -56,7 +56,7 @@ def user(name: str) -> str:
 def ask_each(host: str, name: str, asked: list[Question]) -> list[tuple[int, Any, float]]:
     """(status, document, when it came) of each, asked by a Unix user at the socket of a host."""
     out = env.ssh(host, f"{user(name)} python3 /usr/local/lib/ask_each.py", stdin=json.dumps(asked).encode())
-    return [(status, document, at) for status, document, at in json.loads(out)]
+    return [tuple(answer) for answer in json.loads(out)]
 
 
 def ask(host: str, name: str, method: str, path: str, body: object = None) -> tuple[int, Any, float]:
@@ -196,7 +196,7 @@ def heard_of() -> None:
     own: Question = ("GET", "/v1/applications/bank/credentials", None)
 
     def refused_with(host: str, name: str) -> bool:
-        status, document, _ = ask(host, "alice", *own)
+        status, document, _at = ask(host, "alice", *own)
         return status == 403 and problem(document) == name
 
     slowest = 0.0
@@ -226,7 +226,7 @@ def service() -> None:
         env.must_ask(host, "POST", "/v1/refresh", {})
         promise(env.must_ask(host, "GET", "/v1/status")["server"]["state"] == "detached", f"{host} has lost the master")
         promise(summed(host, "restart"), f"the service on {host} is restarted without a master, and reads its secret")
-    status, refusal, _ = ask("s1", "alice", "POST", "/v1/encrypt", {"application": "files", "context": "c", "plaintext": "dg=="})
+    status, refusal, _at = ask("s1", "alice", "POST", "/v1/encrypt", {"application": "files", "context": "c", "plaintext": "dg=="})
     promise(status == 503 and problem(refusal) == "master-lost", "nothing new is encrypted meanwhile")
     env.power("on", "m1")
     wait_for(lambda: env.must_ask("s1", "POST", "/v1/refresh", {})["server"]["can_encrypt"], "s1 has the master again", 60)
@@ -239,14 +239,14 @@ def database_lost() -> None:
     ask_each("s1", "alice", own)
     env.ssh("db1", "systemctl stop postgresql")
     answers = wait_for(
-        lambda: (found := ask_each("s1", "alice", own)) and all(s == 200 and d["cached_at"] for s, d, _ in found) and found,
+        lambda: (found := ask_each("s1", "alice", own)) and all(s == 200 and d["cached_at"] for s, d, _at in found) and found,
         "configuration and credentials come from memory, with their age",
         15,
     )
     say(f"  kept: without its database s1 gives what it knew at {answers[0][1]['cached_at']}")
     env.ssh("db1", "systemctl start postgresql")
     began = time.time()
-    wait_for(lambda: all(s == 200 and not d["cached_at"] for s, d, _ in ask_each("s1", "alice", own)), "it asks the database again", 15)
+    wait_for(lambda: all(s == 200 and not d["cached_at"] for s, d, _at in ask_each("s1", "alice", own)), "it asks the database again", 15)
     figures["database_back_after_seconds"] = round(time.time() - began, 2)
 
 

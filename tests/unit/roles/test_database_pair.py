@@ -302,7 +302,7 @@ def test_nothing_acknowledged_is_lost_whatever_happens_in_whatever_order() -> No
     promotions = refusals = alone = 0
     for seed in range(3000):
         pair = Pretended(seed)
-        for _ in range(80):
+        for _step in range(80):
             pair.happen()
         promotions, refusals, alone = promotions + pair.promotions, refusals + pair.refusals, alone + pair.alone
     assert min(promotions, refusals, alone) > 1000, "the cases that matter have come up"
