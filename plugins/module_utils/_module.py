@@ -63,9 +63,9 @@ class SsoModule(AnsibleModule):
             return plan.predicted
         return act()
 
-    def finish(self, plan: Plan, before: Fields, after: Fields, /, result: Fields | None = None, **more: t.Any) -> None:
+    def finish(self, planned: Plan, before: Fields, after: Fields, /, result: Fields | None = None, **more: t.Any) -> None:
         """Ends the module. before and after are public fields, for the diff; result is what is returned, or else after."""
-        ending: Fields = {"changed": plan.changed, self._returns: after if result is None else result, **more}
+        ending: Fields = {"changed": planned.changed, self._returns: after if result is None else result, **more}
         if self._diff:
             ending["diff"] = {"before": before, "after": after}
         self.exit_json(**ending)

@@ -329,7 +329,7 @@ def main() -> None:
         change = Change(module.api, before, module.params)
         plan = change.foresee()
         after = module.carry_out(plan, change.make)
-        module.finish(plan, before, after, **{"plan": change.told})
+        module.finish(plan, before, after, plan=change.told)
 
 
 if __name__ == "__main__":
