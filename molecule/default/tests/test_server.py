@@ -61,13 +61,14 @@ def test_files_belong_to_whom_they_should(host: Any, path: str, user: str, group
     assert (file.user, file.group, oct(file.mode & 0o777)) == (user, group, oct(mode))
 
 
-def test_only_its_two_faces_listen(host: Any) -> None:
-    """The unix socket is open to all callers, the mutual-TLS port listens, and nothing else of ssod does."""
+def test_only_its_faces_listen(host: Any) -> None:
+    """The unix socket is open to all callers, that of systemd to nobody else, the mutual-TLS port listens, and nothing else does."""
     assert host.socket("tcp://0.0.0.0:7443").is_listening
     assert host.file("/run/ssod/ssod.sock").mode & 0o777 == 0o666
+    assert host.file("/run/ssod/credentials.sock").mode & 0o777 == 0o600
     listening = host.check_output("ss -H -l -n -p -t -u -x").splitlines()
     ours = [line.split() for line in listening if '"ssod"' in line or '"python' in line]
-    assert sorted(words[4] for words in ours) == ["/run/ssod/ssod.sock", "0.0.0.0:7443"], ours
+    assert sorted(words[4] for words in ours) == ["/run/ssod/credentials.sock", "/run/ssod/ssod.sock", "0.0.0.0:7443"], ours
 
 
 def test_a_certificate_is_needed_on_the_tls_face(host: Any) -> None:
