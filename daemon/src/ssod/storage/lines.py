@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing, suppress
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
 from ssod.errors import UNREADABLE, DatabaseUnavailable
 from ssod.storage.changes import CHANNEL, Announced, Change, from_payloads
 from ssod.storage.repository import Database
+
+if TYPE_CHECKING:  # a server with SQLite does not have the driver in its memory
+    import psycopg
 
 # Seconds between two looks at a SQLite file: nobody tells that it has changed.
 LOOK_PAUSE = 0.25
@@ -42,8 +44,12 @@ def open_line(database: Database) -> Line:
     """Whatever is committed after it has returned is heard. Raises DatabaseUnavailable."""
     try:
         return PostgresLine(database) if database.kind == "postgresql" else SqliteLine(database)
-    except (SQLAlchemyError, psycopg.Error, sqlite3.Error) as error:
+    except (SQLAlchemyError, _driver_error(database), sqlite3.Error) as error:
         raise DatabaseUnavailable(f"the SSO database does not tell of changes: {type(error).__name__}") from None
+
+
+def _driver_error(database: Database) -> type[Exception]:
+    return cast("type[Exception]", database.engine.dialect.loaded_dbapi.Error)
 
 
 class PostgresLine:
@@ -60,6 +66,7 @@ class PostgresLine:
             connection.close()
             raise
         self._connection = connection
+        self._error = _driver_error(database)
         # Of its own: the driver closes its descriptor when the connection is lost, and the next file opened has that number.
         self._descriptor = os.dup(connection.fileno())
 
@@ -73,7 +80,7 @@ class PostgresLine:
             while (notify := wire.notifies()) is not None:
                 payloads.append(notify.extra.decode())
             changes = from_payloads(payloads)
-        except psycopg.Error as error:
+        except self._error as error:
             raise LineLost(str(error).strip().partition("\n")[0]) from None
         except UNREADABLE:
             raise LineLost("it told of something that this version does not know") from None
