@@ -164,11 +164,11 @@ class AsyncClient:
                     response = await line.ask(watch.question(), watch.patience)
                     config = watch.take(response)
                 except (Unreachable, Unavailable):
-                    await asyncio.sleep(RETRY_PAUSE)
+                    await asyncio.sleep(RETRY_PAUSE)  # nobody tells that ssod is back
                     continue
                 if config is not None:
                     yield config
                 elif watch.is_idle(response):
-                    await asyncio.sleep(RETRY_PAUSE)
+                    await asyncio.sleep(RETRY_PAUSE)  # ssod did not wait: not to be asked at full speed
         finally:
             line.close()

@@ -184,11 +184,11 @@ class Client:
                     response = line.ask(watch.question(), watch.patience)
                     config = watch.take(response)
                 except (Unreachable, Unavailable):
-                    time.sleep(RETRY_PAUSE)
+                    time.sleep(RETRY_PAUSE)  # nobody tells that ssod is back
                     continue
                 if config is not None:
                     yield config
                 elif watch.is_idle(response):
-                    time.sleep(RETRY_PAUSE)
+                    time.sleep(RETRY_PAUSE)  # ssod did not wait: not to be asked at full speed
         finally:
             line.close()
