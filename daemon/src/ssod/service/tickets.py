@@ -77,9 +77,10 @@ class Tickets:
         # Who may no longer use the application is given nothing by an older ticket either.
         self._credentials.check(ticket.holder, application)
         found, cached_at = await self._credentials.find(application, ticket.holder, ticket.server)
-        self._credentials.record(call, "redeem ticket", application, found)
         if application.flags.tickets_single_use and not await self._is_first_time(ticket, now):
             raise TicketRejected("the ticket has been redeemed already", next_step="issue a new one: it counts once")
+        # Only now: of a ticket that is redeemed again, the log must not say that it was allowed.
+        self._credentials.record(call, "redeem ticket", application, found)
         return self._credentials.open(application, found, cached_at)
 
     def _open(self, application: Application, text: str) -> Ticket:
