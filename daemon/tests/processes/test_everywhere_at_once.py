@@ -82,3 +82,14 @@ def test_one_whom_the_database_made_an_administrator_cannot_leave(servers: tuple
     assert m1.call("PUT", role, {"members": ["certificate:boss", "user:nobody"]}, files=boss)[0] == 200
     m1.ok("PUT", role, {"members": []})
     assert m1.call("GET", "/v1/roles", files=boss)[0] == 403
+
+
+def test_where_the_master_is_reached_is_told_to_everybody(servers: tuple[Server, Server]) -> None:
+    """An attached server looks by itself every twenty seconds only: it is told, and asks there at once."""
+    m1, s1 = servers
+    right = {"address": m1.address, "may_become_master": True}
+    assert s1.status()["can_encrypt"]
+    m1.ok("PUT", "/v1/servers/m1", right | {"address": s1.address})
+    wait_for(lambda: not s1.status()["can_encrypt"], "s1 asks elsewhere", AT_ONCE)
+    m1.ok("PUT", "/v1/servers/m1", right)
+    wait_for(lambda: s1.status()["can_encrypt"], "s1 is attached again", AT_ONCE)

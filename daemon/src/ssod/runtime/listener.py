@@ -33,6 +33,13 @@ class Listener:
         self._line: Line | None = None
         self._lost = asyncio.Event()
         self._outdated = asyncio.Event()
+        # Set when a look at the environment may show something new: who looks clears it before.
+        self.environment = asyncio.Event()
+
+    @property
+    def hears(self) -> bool:
+        """Whether every change is told at present."""
+        return self._feed.hears
 
     def attach(self) -> None:
         """From now on hears what this process itself changes, at once; called in its event loop."""
@@ -60,7 +67,7 @@ class Listener:
             await self._listen(line)
         finally:
             self._line = None
-            self._feed.lose()
+            self._lose()
             line.close()
 
     async def _listen(self, line: Line) -> None:
@@ -78,6 +85,11 @@ class Listener:
     def _begin(self) -> None:
         self._feed.begin()
         self._outdated.set()
+        self.environment.set()
+
+    def _lose(self) -> None:
+        self._feed.lose()
+        self.environment.set()
 
     def _hear(self, line: Line) -> None:
         if self._lost.is_set():
@@ -99,10 +111,13 @@ class Listener:
             self._missed(line, error)
 
     def _take(self, changes: list[Change]) -> None:
-        if not changes:
+        kept = [change for change in changes if change.kind != "environment"]
+        if len(kept) < len(changes):
+            self.environment.set()
+        if not kept:
             return
-        self._feed.hear(changes)
-        if any(change.kind in _AUTHORITY for change in changes):
+        self._feed.hear(kept)
+        if any(change.kind in _AUTHORITY for change in kept):
             self._outdated.set()
 
     def _missed(self, line: Line, error: LineLost) -> None:
@@ -110,7 +125,7 @@ class Listener:
             self._begin()  # a file is looked at anew, there is nothing to connect to
             return
         self._inform(f"the SSO database does not tell of changes any more: {error}")
-        self._feed.lose()
+        self._lose()
         self._lost.set()
 
     async def keep_authority(self) -> None:
@@ -119,6 +134,10 @@ class Listener:
         self._outdated.clear()
         try:
             await self._authority.reload()
-        except DatabaseUnavailable:
-            return  # the watcher reads it when the database is back
+        except BaseException as error:
+            self._outdated.set()  # a role that was taken away must not stay for want of an answer
+            if not isinstance(error, DatabaseUnavailable):
+                raise
+            await asyncio.sleep(LISTEN_PAUSE)
+            return
         self._feed.wake()

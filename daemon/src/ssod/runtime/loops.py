@@ -9,15 +9,18 @@ from contextlib import suppress
 
 from ssod.core.states import Mastership
 from ssod.errors import DatabaseUnavailable, SsodError
+from ssod.runtime.listener import Listener
 from ssod.service.authority import Authority
 from ssod.service.membership import Membership
 from ssod.service.offload import Offload
 from ssod.storage.records import Environment, ServerRecord
 from ssod.storage.repository import Database
 
-# Seconds between two looks at the database: a master confirms often, an attached server hears of most things from its master.
+# Seconds between two looks at the database: a master confirms often; an attached server is told, by the database and by its master,
+# and looks by itself in case it is not. Of many servers their looks are what they cost the database.
 WATCH_AS_MASTER = 2.0
 WATCH_ATTACHED = 5.0
+WATCH_TOLD = 20.0
 WATCH_DETACHED = 1.0
 # While the database is lost: one that may be the master is waited for, the others do not crowd a database that is just starting.
 WATCH_LOST_AS_MEMBER = 0.25
@@ -89,27 +92,35 @@ class Anchors:
 
 
 class Watcher:
-    """Looks at the database, and tells the follower when the master is another."""
+    """Looks at the database, when it tells of a change and every now and then; tells the follower when the master is another."""
 
-    def __init__(self, membership: Membership, authority: Authority, follower: Follower, database: Database) -> None:
+    def __init__(
+        self, membership: Membership, authority: Authority, follower: Follower, database: Database, listener: Listener
+    ) -> None:
         self._membership = membership
         self._database = database
+        self._listener = listener
         self._looks: dict[asyncio.Task[Environment | None], float] = {}
         self._authority = authority
         self._follower = follower
 
     async def once(self) -> None:
         node = self._membership.node
-        if await self._look():
+        self._listener.environment.clear()
+        if await self._look() and not self._listener.hears:
             with suppress(DatabaseUnavailable):  # the next look says so
                 await self._authority.reload()
         self._follower.retarget()
-        pause = WATCH_ATTACHED if node.attached else WATCH_DETACHED
+        pause = WATCH_DETACHED
+        if node.attached:
+            pause = WATCH_TOLD if self._listener.hears else WATCH_ATTACHED
         if node.mastership is Mastership.ACTIVE:
             pause = WATCH_AS_MASTER
         if node.state.database_lost is not None:
             pause = WATCH_LOST_AS_MEMBER if node.may_become_master else WATCH_LOST
-        await asyncio.sleep(min(pause, node.state.refresh_interval))  # the interval of the watch
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(pause, node.state.refresh_interval)):
+                await self._listener.environment.wait()
 
     async def _look(self) -> bool:
         """Whether the database answered: the first of as many looks as it takes, so that one that hangs holds up nothing."""

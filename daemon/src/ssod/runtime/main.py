@@ -210,7 +210,7 @@ class Daemon:
         """What is repeated for as long as the process lives."""
         jitter = random.SystemRandom()
         follower = Follower(self._membership, lambda: jitter.uniform(0.9, 1.1))
-        watcher = Watcher(self._membership, self._authority, follower, self._database)
+        watcher = Watcher(self._membership, self._authority, follower, self._database, self._listener)
         warden = Warden(self._membership)
         return [watcher.once, follower.once, warden.once, self._anchors.once, self._listener.once, self._listener.keep_authority]
 

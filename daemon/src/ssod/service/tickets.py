@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from ssod.core import envelope, tickets
 from ssod.core.keyring import Random
 from ssod.core.tickets import Ticket
-from ssod.errors import CiphertextRejected, TicketRejected, TicketsNotAllowed, UnknownKeyId, VersionConflict
+from ssod.errors import AuditUnavailable, CiphertextRejected, TicketRejected, TicketsNotAllowed, UnknownKeyId, VersionConflict
 from ssod.service.authority import Authority
 from ssod.service.credentials import Credentials, Disclosed
 from ssod.service.node import Node
@@ -80,7 +80,12 @@ class Tickets:
         if application.flags.tickets_single_use and not await self._is_first_time(ticket, now):
             raise TicketRejected("the ticket has been redeemed already", next_step="issue a new one: it counts once")
         # Only now: of a ticket that is redeemed again, the log must not say that it was allowed.
-        self._credentials.record(call, "redeem ticket", application, found)
+        try:
+            self._credentials.record(call, "redeem ticket", application, found)
+        except AuditUnavailable:
+            # Nothing has been disclosed for it: it counts when the log can be written again.
+            await self._offload(self._repository.take_back, ticket.id)
+            raise
         return self._credentials.open(application, found, cached_at)
 
     def _open(self, application: Application, text: str) -> Ticket:

@@ -26,7 +26,7 @@ _NOTIFY = text("SELECT pg_notify(:channel, payload) FROM unnest(:payloads) AS pa
     bindparam("channel", CHANNEL), bindparam("payloads", type_=ARRAY(Text))
 )
 
-Kind = Literal["application", "config", "mapping", "unit-credential", "role", "sso"]
+Kind = Literal["application", "config", "mapping", "unit-credential", "role", "sso", "environment"]
 # What an application holds.
 DATA: tuple[Kind, ...] = ("config", "mapping", "unit-credential")
 

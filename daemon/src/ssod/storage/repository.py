@@ -20,7 +20,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalErr
 
 from ssod.errors import DatabaseUnavailable, InvalidValue, SecretExists, ServerIsMaster, ServerNotFound, StaleEpoch, VersionConflict
 from ssod.storage import schema as t
-from ssod.storage.changes import Announced, collect
+from ssod.storage.changes import Announced, Change, announce, collect
 from ssod.storage.engine import trusting
 from ssod.storage.records import BackupRecord, Environment, KeyRecord, Look, ServerRecord, ServerReport
 
@@ -158,6 +158,9 @@ class Database:
 # SQLSTATE read_only_sql_transaction
 _READ_ONLY = "25006"
 
+# Told of who is the master, its secrets and backups, and who is enrolled; not of what each server reports of itself.
+_ENVIRONMENT = Change("environment")
+
 # The database's clock, in seconds since 1970: the one clock that the masters of two epochs share.
 _CLOCKS = {
     "postgresql": text("SELECT extract(epoch FROM clock_timestamp())::double precision"),
@@ -267,6 +270,7 @@ class EnvironmentRepository:
                 raise StaleEpoch(expected_epoch, environment.epoch, environment.master)
             epoch = max(environment.epoch, newest_epoch) + 1
             connection.execute(update(t.environment).values(master=server, epoch=epoch))
+            announce(connection, _ENVIRONMENT)
             return epoch
 
     def deactivate(self, server: str, epoch: int, *, acts: bool) -> int:
@@ -290,6 +294,7 @@ class EnvironmentRepository:
                     .where(t.environment.c.confirmed_epoch == epoch)
                     .values(confirmed_at=None, confirmed_epoch=None)
                 )
+            announce(connection, _ENVIRONMENT)
             return epoch + 1
 
     @contextmanager
@@ -299,6 +304,7 @@ class EnvironmentRepository:
             if environment.epoch != epoch or environment.master != server:
                 raise StaleEpoch(epoch, environment.epoch, environment.master)
             yield connection, environment
+            announce(connection, _ENVIRONMENT)
 
     def add_first_secret(self, server: str, epoch: int, key: KeyRecord) -> None:
         """Makes `key` current in an environment that has no secret. Raises SecretExists, StaleEpoch."""
@@ -330,6 +336,7 @@ class ServerRepository:
             changed = connection.execute(update(t.server).where(t.server.c.name == name).values(values)).rowcount
             if changed == 0:
                 connection.execute(insert(t.server).values(name=name, enrolled_at=now, **values))
+            announce(connection, _ENVIRONMENT)
             return _server(connection.execute(select(t.server).where(t.server.c.name == name)).one())
 
     def remove(self, name: str) -> None:
@@ -339,6 +346,7 @@ class ServerRepository:
                 raise ServerIsMaster(f"{name} is the master", next_step="make another server the master first")
             if connection.execute(delete(t.server).where(t.server.c.name == name)).rowcount == 0:
                 raise ServerNotFound(f"server {name} is not enrolled")
+            announce(connection, _ENVIRONMENT)
 
     def report(self, name: str, report: ServerReport, now: datetime) -> None:
         """Writes what an enrolled server says of itself; says nothing for one that is not."""

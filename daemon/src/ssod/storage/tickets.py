@@ -25,3 +25,8 @@ class TicketRepository:
                 return False
             connection.execute(insert(t.redeemed_ticket).values(id=identifier, expires_at=expires_at))
             return True
+
+    def take_back(self, identifier: bytes) -> None:
+        """As if it had not been redeemed."""
+        with self._database.transaction() as connection:
+            connection.execute(delete(t.redeemed_ticket).where(t.redeemed_ticket.c.id == identifier))
