@@ -35,7 +35,7 @@ SCALE = 10
 CLIENTS = 4
 STATEMENTS = 7  # of one transaction of pgbench, BEGIN and END included
 APPLICATIONS = 10
-# Every server has looked at the database once (WATCH_ATTACHED of ssod's loops is 5 s), and so has moved to where the address leads.
+# Every server has heard that its line was cut, has moved to where the address leads, and has read there what it keeps a copy of.
 SETTLE_SECONDS = 6.0
 AT_ONCE = 6
 

@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, BinaryIO, Protocol
@@ -147,7 +148,7 @@ class _Run:
     def load(self, source: Iterable[Entry], stream: BinaryIO, bar: Bar) -> None:
         place = stream.tell if self._file != STANDARD_INPUT else lambda: 0
         try:
-            for batch in _batches(self._after_skipped(source)):
+            for batch in _one_ahead(_batches(self._after_skipped(source))):
                 self._load(batch)
                 bar.advance(self._loaded, place())
         except BadLine as bad:
@@ -242,6 +243,15 @@ def _batches(source: Iterable[Entry]) -> Iterator[list[Entry]]:
             batch, characters = [], 0
     if batch:
         yield batch
+
+
+def _one_ahead(batches: Iterator[list[Entry]]) -> Iterator[list[Entry]]:
+    """The same; while one is being loaded, the next is read."""
+    with ThreadPoolExecutor(1) as reader:
+        ahead = reader.submit(next, batches, None)
+        while (batch := ahead.result()) is not None:
+            ahead = reader.submit(next, batches, None)
+            yield batch
 
 
 @contextmanager

@@ -90,6 +90,8 @@ def connect(url: str, password_file: str | None = None) -> Engine:
         engine = create_engine(
             parsed, pool_size=2, max_overflow=4, pool_timeout=5, pool_pre_ping=True, connect_args=POSTGRESQL_LIMITS
         )
+        # Many rows are inserted by few statements, and not by one each.
+        engine.dialect.use_insertmanyvalues_wo_returning = True
         event.listen(engine, "do_connect", _knock)
         _ping_unless_trusted(engine.dialect)
         return engine
