@@ -192,6 +192,7 @@ class Host:
             self._offload,
             self._offload,
             self.warnings.append,
+            lambda: None,
         )
         self.applications = ApplicationRepository(self.database)
         self.standing = StandingRepository(self.database)

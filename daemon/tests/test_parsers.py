@@ -163,7 +163,7 @@ APP = App([ROUTE], None, "t", None, lambda *_: None, lambda *_: None)  # type: i
 
 
 def asked(query: dict[str, str], headers: list[tuple[bytes, bytes]]) -> Request:
-    return Request(CALL, UnixPeer(0, 0), (), query, headers, b"", Callers(SystemClock()))
+    return Request(CALL, UnixPeer(0, 0), (), query, headers, b"", Callers(SystemClock(), lambda _: None))
 
 
 def read_query(content: bytes) -> None:

@@ -17,8 +17,8 @@ author:
   - Holdfast maintainers (@holdfast)
 description:
   - Enrols a server in the SSO database. Only enrolled servers are given the keyring.
-  - A removed server is given no new keyring. What it holds already it keeps until it stops, so rotate the master secret
-    if it is not trusted any more.
+  - The certificates of a removed server are refused by every server, within a second. What it holds already it keeps until
+    it stops, so rotate the master secret if it is not trusted any more.
 extends_documentation_fragment:
   - holdfast.sso._ssod
   - holdfast.sso._ssod.attributes
@@ -68,6 +68,12 @@ server:
   returned: success
   type: dict
   contains:
+    revoked:
+      description:
+        - With O(state=removed), the certificates of this name that every server refuses, with C(key), C(serial), C(expires_at)
+          and C(revoked_at). In check mode, those that are refused already.
+      type: list
+      elements: dict
     name:
       description: Its name.
       type: str
@@ -145,7 +151,11 @@ def main() -> None:
         if plan.changed and plan.predicted["state"] == "removed":
             refuse_to_remove_master(before["name"], module.api.get("status")["environment"])
         after = module.carry_out(plan, lambda: apply(module, plan))
-        module.finish(plan, before, after)
+        result = None
+        if after["state"] == "removed":
+            refused = module.api.get("revocations")["revocations"]
+            result = {**after, "revoked": [each for each in refused if each["name"] == after["name"]]}
+        module.finish(plan, before, after, result)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,11 @@ options:
         refused. The module fails with that refusal.
     type: bool
     default: false
+  revocations:
+    description:
+      - Also read the certificates that this server refuses now. An SSO administrator may.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - holdfast.sso._ssod
   - holdfast.sso._ssod.info_attributes
@@ -67,6 +72,11 @@ server:
           that may not become master.
       type: list
       elements: str
+    certificate:
+      description:
+        - The certificate that this server shows now, with its C(key), C(serial), C(days_left), C(issuer), the C(authorities)
+          by which this server checks others, and whether it is C(revoked).
+      type: dict
 database:
   description: Whether the SSO database can be reached, and of which kind it is.
   returned: success
@@ -83,6 +93,13 @@ servers:
   returned: success
   type: list
   elements: dict
+revocations:
+  description:
+    - The certificates that this server refuses, with C(name), C(key), C(serial), C(expires_at) and C(revoked_at).
+    - V(none) when they were not asked for.
+  returned: success
+  type: list
+  elements: dict
 selftest:
   description: The proof, with the C(key_id) that was used and the C(micros) it took. V(none) when it was not asked for.
   returned: success
@@ -94,7 +111,7 @@ from ansible_collections.holdfast.sso.plugins.module_utils._views import server_
 
 
 def main() -> None:
-    module = SsoModule({"selftest": {"type": "bool", "default": False}})
+    module = SsoModule({"selftest": {"type": "bool", "default": False}, "revocations": {"type": "bool", "default": False}})
     with module.reporting_errors():
         proof = module.api.post("selftest", body={}) if module.params["selftest"] else None
         status = module.api.get("status")
@@ -106,6 +123,7 @@ def main() -> None:
             # None says "not known"; an empty list would say that no server is enrolled.
             servers=None if servers is None else [server_view(server) for server in servers],
             selftest=proof,
+            revocations=module.api.get("revocations")["revocations"] if module.params["revocations"] else None,
         )
 
 

@@ -43,6 +43,7 @@ class FakeSsod(fake_mappings.FakeMappings):
             "held": [],
             "backup": None,
             "servers": {},
+            "revocations": [],
             "applications": {},
             "roles": {"sso_administrator": [], "sso_affiliate_administrator": [], "sso_auditor": ["group:audit"]},
             "configs": {},
@@ -270,7 +271,13 @@ class FakeSsod(fake_mappings.FakeMappings):
         if name not in self.state["servers"]:
             raise Problem(404, "server-not-found")
         del self.state["servers"][name]
-        return {}
+        key = hashlib.sha256(name.encode()).hexdigest()
+        times = {"expires_at": "2027-11-23T12:00:00Z", "revoked_at": "2026-11-23T12:00:00Z"}
+        self.state["revocations"].append({"name": name, "key": key, "serial": "1f", **times})
+        return {"revoked": list(self.state["revocations"])}
+
+    def list_revocations(self, **_unused: t.Any) -> dict[str, t.Any]:
+        return {"revocations": list(self.state["revocations"])}
 
     def list_applications(self, **_unused: t.Any) -> dict[str, t.Any]:
         return {"applications": list(self.state["applications"].values())}
@@ -437,6 +444,7 @@ ROUTES: list[tuple[str, str, tuple[str, ...], t.Callable[..., dict[str, t.Any]]]
     ("GET", "/v1/servers", (), FakeSsod.list_servers),
     ("PUT", "/v1/servers/([^/]+)", ("address", "may_become_master"), FakeSsod.put_server),
     ("DELETE", "/v1/servers/([^/]+)", (), FakeSsod.delete_server),
+    ("GET", "/v1/revocations", (), FakeSsod.list_revocations),
     ("GET", "/v1/roles", (), FakeSsod.list_roles),
     ("PUT", "/v1/roles/([^/]+)", ("members",), FakeSsod.put_role),
     ("GET", "/v1/applications", (), FakeSsod.list_applications),

@@ -15,7 +15,7 @@ SsodError
 │   ├── UnitCredentialTaken
 │   ├── ExternalIdTaken             the external account is another principal's
 │   ├── NoCredentials
-│   └── ServerIsMaster
+│   └── ServerIsMaster, LastCertificate
 ├── Rejected                   422  the input is well-formed and wrong
 │   ├── CiphertextRejected, UnknownKeyId
 │   ├── TicketRejected
@@ -23,7 +23,7 @@ SsodError
 │   ├── ApplicationIncomplete       carries every missing condition
 │   └── InvalidValue
 ├── Malformed                  400  (413, 415, 405: its children)
-├── Forbidden                  403  UnknownCaller, NotEnrolled, SsoDisabled, ApplicationDisabled
+├── Forbidden                  403  UnknownCaller, CertificateRevoked, NotEnrolled, SsoDisabled, ApplicationDisabled
 │   └── MappingDisabled, TicketsNotAllowed
 ├── Absent                     404  the only answer that means absent
 ├── Unavailable                503  true now, will pass
@@ -128,6 +128,10 @@ class ServerIsMaster(Refused):
     problem, title = "server-is-master", "the server is the master"
 
 
+class LastCertificate(Refused):
+    problem, title = "last-certificate", "it is the only certificate of an enrolled server"
+
+
 class Rejected(SsodError):
     status = 422
 
@@ -205,6 +209,10 @@ class UnknownCaller(Forbidden):
     problem, title = "unknown-caller", "the caller is not known here"
 
 
+class CertificateRevoked(Forbidden):
+    problem, title = "certificate-revoked", "the certificate is revoked in this environment"
+
+
 class NotEnrolled(Forbidden):
     problem, title = "not-enrolled", "the certificate is not that of an enrolled server"
 
@@ -255,6 +263,10 @@ class MappingNotFound(Absent):
 
 class ServerNotFound(Absent):
     problem, title = "server-not-found", "no such server"
+
+
+class RevocationNotFound(Absent):
+    problem, title = "revocation-not-found", "no such revocation"
 
 
 class Unavailable(SsodError):

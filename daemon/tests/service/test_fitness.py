@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from threading import Event
 
 import pytest
-from hosts import ADMIN, Host, World
+from hosts import ADMIN, BEGAN, Host, World
 from keys import keyring_of, secret
 
 from ssod.core.keyring import Keyring
@@ -61,7 +61,7 @@ def full_disk(host: Host) -> None:
 
 
 def removed(host: Host) -> None:
-    host.servers.remove(host.node.state.server)
+    host.servers.remove(host.node.state.server, BEGAN)
 
 
 @pytest.mark.parametrize(

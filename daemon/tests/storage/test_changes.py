@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 from keys import secret
 
 from ssod.storage.applications import ApplicationRepository
+from ssod.storage.certificates import CertificateRepository
 from ssod.storage.changes import DATA, MOST, Change, announce, from_payloads
 from ssod.storage.mappings import MappingRepository
 from ssod.storage.records import (
     Application,
     ApplicationType,
+    Certificate,
     ConfigRecord,
     Field,
     KeyRecord,
@@ -22,7 +24,7 @@ from ssod.storage.records import (
     MappingChange,
     UnitCredential,
 )
-from ssod.storage.repository import Database, EnvironmentRepository
+from ssod.storage.repository import Database, EnvironmentRepository, ServerRepository
 from ssod.storage.standing import StandingRepository
 from ssod.storage.units import UnitCredentialRepository
 
@@ -70,6 +72,8 @@ def test_every_write_says_what_it_changed(database: Database, heard: list[Change
     applications, mappings, units = ApplicationRepository(database), MappingRepository(database), UnitCredentialRepository(database)
     environment.activate("m1", 0, None)
     environment.add_first_secret("m1", 1, KeyRecord(KEY, b"canary", NOW))
+    servers, certificates = ServerRepository(database), CertificateRepository(database)
+    shown = Certificate("s1", "ab" * 32, "1f", NOW + timedelta(days=1))
     store = Application("store", "", "", False, (), (), (Field("a"), Field("b")), 0)
     people = store._replace(name="people", type=ApplicationType.INDIVIDUAL)
     grant = UnitCredential("job.service", "key", "store", "in", "a")
@@ -97,6 +101,11 @@ def test_every_write_says_what_it_changed(database: Database, heard: list[Change
         (lambda: applications.delete("store", with_data=True), [*everything, Change("application", "store")]),
         (lambda: standing.put_members("sso_auditor", ["group:g"]), [Change("role", "", "sso_auditor")]),
         (lambda: standing.put_disabled(NOW), [Change("sso")]),
+        (lambda: servers.enrol("s1", "s1:1", False, NOW), [Change("environment")]),
+        (lambda: certificates.note(shown, NOW), []),
+        (lambda: servers.remove("s1", NOW), [Change("certificate", name="s1"), Change("environment")]),
+        (lambda: certificates.restore(shown.key), [Change("certificate", name="s1")]),
+        (lambda: certificates.revoke(shown, NOW), [Change("certificate", name="s1")]),
     ]
     for number, (write, expected) in enumerate(writes):
         heard.clear()

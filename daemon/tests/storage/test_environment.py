@@ -214,7 +214,7 @@ def test_a_server_is_enrolled_changed_and_removed(servers: ServerRepository) -> 
     changed = servers.enrol("s1", "10.0.0.2:7443", True, NOW + timedelta(days=1))
     assert (changed.address, changed.may_become_master, changed.attached, changed.last_seen) == ("10.0.0.2:7443", True, True, NOW)
     assert servers.all() == (changed,)
-    servers.remove("s1")
+    servers.remove("s1", NOW)
     assert servers.all() == ()
 
 
@@ -236,7 +236,7 @@ def test_a_server_that_is_not_enrolled_cannot_report_itself_in(servers: ServerRe
 def test_removing_a_server_that_is_not_there_says_so(servers: ServerRepository) -> None:
     """It is absent, by name."""
     with pytest.raises(ServerNotFound, match="s9"):
-        servers.remove("s9")
+        servers.remove("s9", NOW)
 
 
 def test_one_server_enrolled_many_times_at_once_is_one_row(open_database: Callable[[], Database]) -> None:

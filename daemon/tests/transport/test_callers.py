@@ -63,6 +63,9 @@ GUARDED = [
     ("GET", "/v1/servers", None),
     ("PUT", "/v1/servers/s9", {"address": "h:1"}),
     ("DELETE", "/v1/servers/m1", None),
+    ("GET", "/v1/revocations", None),
+    ("PUT", f"/v1/revocations/{'0' * 64}", {"name": "job", "serial": "1", "expires_at": "2100-01-01T00:00:00Z"}),
+    ("DELETE", f"/v1/revocations/{'0' * 64}", None),
 ]
 IDS = [f"{method} {path}" for method, path, _ in GUARDED]
 OUTSIDE_APPLICATIONS = IDS.index("GET /v1/secret")

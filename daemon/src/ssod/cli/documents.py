@@ -22,6 +22,27 @@ class Problem(Document, frozen=True):
     conditions: list[str] | None = None
 
 
+class Certificate(Document, frozen=True):
+    days_left: int
+    revoked: bool = False
+
+
+class Revocation(Document, frozen=True):
+    name: str
+    key: str
+    serial: str
+    expires_at: str
+    revoked_at: str
+
+
+class Revocations(Document, frozen=True):
+    revocations: list[Revocation]
+
+
+class ServerRemoved(Document, frozen=True):
+    revoked: list[Revocation] = []
+
+
 class ThisServer(Document, frozen=True):
     name: str
     state: str
@@ -40,6 +61,7 @@ class ThisServer(Document, frozen=True):
     epoch: int | None = None
     master: str | None = None
     certificate_expires_at: str | None = None
+    certificate: Certificate | None = None
 
 
 class Database(Document, frozen=True):

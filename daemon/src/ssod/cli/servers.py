@@ -1,18 +1,20 @@
-"""`ssoctl servers`: which servers are enrolled, and so are given the keyring."""
+"""`ssoctl servers`: which servers are enrolled, and so are given the keyring; and whose certificates are refused."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ssod.cli.asking import confirm
+from ssod.cli.certificates import read_certificate
 from ssod.cli.client import path_of
-from ssod.cli.documents import Nothing, Server, Servers, Status
+from ssod.cli.documents import Nothing, Revocations, Server, ServerRemoved, Servers, Status
 from ssod.cli.journal import Act
 from ssod.cli.output import say, show, show_document
 from ssod.cli.session import AsJson, Yes, session_of
-from ssod.cli.tables import servers_table
+from ssod.cli.tables import revocations_table, servers_table
 
 app = typer.Typer(no_args_is_help=True, help="The enrolled servers: only these are given the keyring.")
 
@@ -65,12 +67,61 @@ def enrol(
 
 @app.command()
 def remove(context: typer.Context, name: Name, yes: Yes = False, as_json: AsJson = False) -> None:
-    """Remove a server: it is given no keyring any more. What it holds in memory it keeps until it is stopped."""
-    confirm(f"remove server {name}: it is given no keyring any more", yes=yes)
+    """Remove a server: every server refuses its certificates, at once. What it holds in memory it keeps until it is stopped."""
+    confirm(f"remove server {name}: it is given no keyring any more, and its certificates are refused everywhere", yes=yes)
     answer = session_of(context).client.act(
-        "DELETE", path_of("servers", name), None, Nothing, Act(f"server {name} was removed", LOOK)
+        "DELETE", path_of("servers", name), None, ServerRemoved, Act(f"server {name} was removed", LOOK)
+    )
+    if as_json:
+        show_document(answer.raw)
+        return
+    revoked = len(answer.document.revoked)
+    say(f"{name} is removed, and {revoked} certificate{'' if revoked == 1 else 's'} of it refused everywhere")
+    say("left to do: stop ssod there, and take it off the SSO database's list; remove_server.yml does both")
+
+
+@app.command()
+def revoked(context: typer.Context, as_json: AsJson = False) -> None:
+    """The certificates that this server refuses now."""
+    answer = session_of(context).client.read(path_of("revocations"), Revocations)
+    if as_json:
+        show_document(answer.raw)
+    else:
+        show(revocations_table(answer.document.revocations))
+
+
+@app.command()
+def revoke(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The certificate, as PEM.")],
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Have every server refuse a program's certificate, and every other one of its key. Servers are removed instead."""
+    key, certificate = read_certificate(file)
+    confirm(f"refuse the certificate of {certificate['name']} with the key {key} everywhere", yes=yes)
+    answer = session_of(context).client.act(
+        "PUT", path_of("revocations", key), certificate, Nothing, Act("the certificate was revoked", "ssoctl servers revoked")
     )
     if as_json:
         show_document(answer.raw)
     else:
-        say(f"{name} is removed; stop ssod there, and revoke its certificate")
+        say(f"the certificate of {certificate['name']} is refused everywhere; to take that back: ssoctl servers restore {key}")
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="As `ssoctl servers revoked` shows it.")],
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take a revocation back: certificates with this key are let in again."""
+    confirm(f"let certificates with the key {key} in again", yes=yes)
+    answer = session_of(context).client.act(
+        "DELETE", path_of("revocations", key), None, Nothing, Act("the revocation was taken back", "ssoctl servers revoked")
+    )
+    if as_json:
+        show_document(answer.raw)
+    else:
+        say("certificates with this key are let in again")

@@ -16,6 +16,7 @@ from ssod.cli.documents import (
     Mapping,
     Master,
     Notified,
+    Revocation,
     Role,
     Secret,
     Server,
@@ -87,11 +88,18 @@ def status_facts(status: Status) -> Table:
         ("key id", server.key_id),
         ("mastership", _managed(server)),
         ("sealed copy", compared(server.sealed_key_id, server.key_id)),
-        ("certificate until", server.certificate_expires_at),
+        ("certificate until", _certificate(server)),
         ("database", ", ".join(part for part in (database.kind, reach, database.detail) if part)),
     ]
     rows += [("NOT FIT as master", reason) for reason in server.unfit]
     return facts(rows + _environment_rows(environment))
+
+
+def _certificate(server: ThisServer) -> str | None:
+    if server.certificate is None:
+        return server.certificate_expires_at
+    left = f"{server.certificate.days_left} days left" if server.certificate.days_left >= 0 else "EXPIRED"
+    return f"{server.certificate_expires_at}, {left}{', REVOKED' if server.certificate.revoked else ''}"
 
 
 def _managed(server: ThisServer) -> str:
@@ -116,6 +124,13 @@ def _environment_rows(environment: Environment | None) -> list[tuple[str, str | 
             else "NONE VERIFIED",
         ),
     ]
+
+
+def revocations_table(revocations: Iterable[Revocation]) -> Table:
+    return table(
+        ["certificate of", "revoked", "would expire", "serial", "key"],
+        [[each.name, each.revoked_at, each.expires_at, each.serial, each.key] for each in revocations],
+    )
 
 
 def servers_table(servers: Iterable[Server], *, master: str | None, current_key_id: str | None) -> Table:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from ssod.core.keyring import Keyring
 from ssod.core.states import Attachment, Instant, Mastership, State, is_attached, mastership_at
 from ssod.errors import MasterLost, MastershipUnconfirmed, NoKeyring, NotBackedUp, Unavailable
+
+# A run of site.yml renews a certificate within its last 30 days (sso_certificate_renew_days): with less left, there was none.
+EXPIRES_SOON_DAYS = 21
+RENEW = "run site.yml, or renew_certificates.yml"
+RETURN = "stop it, or add it again with add_server.yml -e sso_new_server=HOST"
+# What OpenSSL says of the alert with which PostgreSQL refuses a certificate that is in its CRL.
+REVOKED_ALERT = "certificate revoked"
 
 PROMOTE = "bring the master back, or run promote_master.yml -e sso_new_master=HOST"
 
@@ -45,6 +54,34 @@ def no_keyring(state: State, now: Instant) -> NoKeyring:
     if state.attachment is Attachment.ATTACHED:
         return NoKeyring("the environment has no master secret yet", next_step="run site.yml, or `ssoctl secret generate`")
     return NoKeyring(f"this server holds no keyring: {lost(state, now)}", next_step=PROMOTE)
+
+
+def certificate_warning(expires: datetime | None, now: Instant) -> str | None:
+    """Set when this server's certificate expires soon, or has."""
+    if expires is None:
+        return None
+    left = days_left(expires, now)
+    if left >= EXPIRES_SOON_DAYS:
+        return None
+    when = f"expires in {left} days" if left >= 0 else "HAS EXPIRED"
+    return f"its certificate {when} ({expires:%Y-%m-%dT%H:%M:%SZ}): {RENEW}"
+
+
+def days_left(expires: datetime, now: Instant) -> int:
+    """Whole days; negative from the moment on that it has expired."""
+    return (expires - now.utc).days
+
+
+def removed(since: datetime) -> str:
+    """What a server says of itself whose certificate is revoked."""
+    return f"REMOVED: this server's certificate has been revoked since {since:%Y-%m-%dT%H:%M:%SZ}; {RETURN}"
+
+
+def refused_by_database(state: State) -> str | None:
+    """As `removed`, where the database is the one that does not let this server in."""
+    if state.database_lost is None or REVOKED_ALERT not in state.database_lost:
+        return None
+    return f"REMOVED: the SSO database refuses this server's certificate as revoked; {RETURN}"
 
 
 def sentence(state: State, keyring: Keyring | None, now: Instant, *, while_detached: bool) -> str:

@@ -17,7 +17,7 @@ from ssod.storage.repository import Database
 LISTEN_PAUSE = 0.5
 
 # What the authority keeps a copy of.
-_AUTHORITY = frozenset({"application", "role", "sso"})
+_AUTHORITY = frozenset({"application", "role", "sso", "certificate"})
 
 
 class Listener:

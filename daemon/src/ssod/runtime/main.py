@@ -18,6 +18,7 @@ import uvloop
 
 from ssod import __version__
 from ssod.config import AuditConfig, Config, MasterConfig, load
+from ssod.core.refusals import removed
 from ssod.core.states import Announce, State
 from ssod.errors import SsodError
 from ssod.runtime import journal
@@ -32,6 +33,7 @@ from ssod.runtime.notify import SystemdNotifier
 from ssod.seal import SealedCopy, sealing_key_from_credential, sealing_key_from_file
 from ssod.service.applications import Applications
 from ssod.service.authority import Authority
+from ssod.service.certificates import Certificates
 from ssod.service.configuration import Configurations
 from ssod.service.credentials import Credentials
 from ssod.service.denials import Denials
@@ -51,8 +53,10 @@ from ssod.service.store_import import StoreImport
 from ssod.service.tickets import Tickets
 from ssod.service.units import UnitCredentials
 from ssod.storage.applications import ApplicationRepository
+from ssod.storage.certificates import CertificateRepository
 from ssod.storage.engine import connect
 from ssod.storage.mappings import MappingRepository
+from ssod.storage.records import Certificate
 from ssod.storage.repository import Database, EnvironmentRepository, ServerRepository
 from ssod.storage.schema import REVISION
 from ssod.storage.standing import StandingRepository
@@ -67,6 +71,7 @@ from ssod.transport.faces import Faces
 from ssod.transport.peers import HttpPeers
 from ssod.transport.routes import (
     AuditRoutes,
+    CertificateRoutes,
     DataRoutes,
     DescriptionRoutes,
     MappingRoutes,
@@ -124,16 +129,27 @@ class Daemon:
             encrypt_while_detached=config.master.encrypt_while_detached == "allow",
         )
         environment, servers = EnvironmentRepository(self._database), ServerRepository(self._database)
-        self._peers = HttpPeers(self._client_context)
+        self._certificates = CertificateRepository(self._database)
+        self._identify(tls.identity(config.tls))
+        standing = StandingRepository(self._database)
+        self._authority = Authority(standing, self._offload, config.grants)
+        self._peers = HttpPeers(self._client_context, self._authority.refuse_revoked)
         sealed = self._sealed_copy() if config.server.may_become_master else None
         self._membership = Membership(
-            self._node, environment, servers, self._peers, sealed, self._audit, self._looks, self._disk, journal.warning
+            self._node,
+            environment,
+            servers,
+            self._peers,
+            sealed,
+            self._audit,
+            self._looks,
+            self._disk,
+            journal.warning,
+            self._note_certificate,
         )
-        repository, standing = ApplicationRepository(self._database), StandingRepository(self._database)
-        self._authority = Authority(standing, self._offload, config.grants)
+        repository = ApplicationRepository(self._database)
         self._feed = Feed(lambda: os.urandom(8).hex())
         self._listener = Listener(self._database, self._feed, self._authority, Offload(1), journal.info)
-        self._expires = tls.expires_at(config.tls)
         metrics = Metrics(self._node, self._expires_timestamp)
         chance = os.urandom
         encryption = Encryption(self._node, self._authority, self._membership, self._audit, chance, metrics.count)
@@ -172,7 +188,7 @@ class Daemon:
                 fitness,
                 self._authority,
                 self._database.kind,
-                lambda: self._expires,
+                lambda: self._identity,
                 metrics.render,
             ).routes(),
             *DataRoutes(self._authority, encryption, applications, configurations, self._node, self._feed).routes(),
@@ -194,12 +210,13 @@ class Daemon:
             ).routes(),
             *SecretRoutes(self._node, secret).routes(),
             *AuditRoutes(self._authority, self._audit).routes(),
+            *CertificateRoutes(Certificates(self._certificates, self._authority, self._audit, self._offload, clock)).routes(),
             *MasterRoutes(self._node, self._membership, mastership, servers, self._authority, self._audit, self._offload).routes(),
         ]
         routes += DescriptionRoutes(routes).routes()
         prefix = os.urandom(4).hex()
         denials = Denials(self._audit, clock)
-        app = App(routes, Callers(clock), prefix, denials, metrics.observe, self._defect)
+        app = App(routes, Callers(clock, self._authority.refuse_revoked), prefix, denials, metrics.observe, self._defect)
         self._faces = Faces(app)
         self._credentials = CredentialsSocket(units.give, prefix, denials, journal.warning, self._defect)
         self._anchors = Anchors(self._membership, self._audit.anchor, self._syncing, journal.warning)
@@ -220,7 +237,25 @@ class Daemon:
         return database_silent(seconds)
 
     def _expires_timestamp(self) -> float:
-        return self._expires.timestamp()
+        return self._identity.expires_at.timestamp()
+
+    def _identify(self, identity: tls.Identity) -> None:
+        self._identity = identity
+        self._node.certificate_expires = identity.expires_at
+        self._is_noted = False
+
+    def _note_certificate(self) -> None:
+        """The database is to know what to revoke, should this server be removed. It blocks."""
+        mine = self._identity
+        if not self._is_noted:
+            shown = Certificate(self._config.server.name, mine.key, mine.serial, mine.expires_at)
+            self._is_noted = self._certificates.note(shown, self._node.clock.now().utc) and mine is self._identity
+
+    def _refuse_revoked(self) -> None:
+        """Other certificates are refused than before; this server's own may be one of them."""
+        own = self._authority.revoked.get(self._identity.key)
+        self._node.removed = removed(own.revoked_at) if own is not None else None
+        self._faces.cut(self._authority.revoked)
 
     def _announce(self, announce: Announce) -> None:
         (journal.warning if announce.warning else journal.info)(announce.sentence)
@@ -254,6 +289,7 @@ class Daemon:
             task.add_done_callback(tasks.discard)
 
         self._listener.attach()
+        self._authority.revocations_changed = self._refuse_revoked
         await self._check_schema()
         await self._membership.open_sealed_copy()
         await self._faces.start(self._config.server.socket, self._config.server.listen, tls.server_context(self._config.tls))
@@ -325,7 +361,7 @@ class Daemon:
                 config = load(self._config_path)
                 context = tls.server_context(config.tls)
                 tls.client_context(config.tls)
-                expires = tls.expires_at(config.tls)
+                identity = tls.identity(config.tls)
                 self._audit.reopen()
             except (SsodError, OSError, ValueError) as error:
                 reasons = getattr(error, "conditions", ()) or (str(error),)
@@ -337,12 +373,15 @@ class Daemon:
             ]
             if fixed:
                 journal.warning("these parts of the configuration need a restart", parts=fixed)
-            self._config, self._expires = config, expires
+            self._config = config
+            self._identify(identity)
+            self._refuse_revoked()
             self._authority.configure(config.grants)
             self._node.encrypt_while_detached = config.master.encrypt_while_detached == "allow"
             self._node.mandate = mandate_of(config.master)
             await self._peers.renew()
             await self._faces.reload(context)
+            await self._membership.report_again()
             journal.info("reloaded")
             self._notifier.ready(self._node.sentence())
 

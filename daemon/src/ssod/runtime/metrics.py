@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -10,6 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from ssod import __version__
+from ssod.core.refusals import days_left
 from ssod.errors import SsodError
 from ssod.service.node import Node
 
@@ -39,6 +41,17 @@ class _NodeCollector(Collector):
                 "When this server's certificate expires.",
                 self._certificate_expires(),
             ),
+            (
+                "ssod_certificate_days_left",
+                "Whole days until this server's certificate expires; negative when it has.",
+                days_left(datetime.fromtimestamp(self._certificate_expires(), UTC), node.clock.now()),
+            ),
+            (
+                "ssod_certificate_expires_soon",
+                "Whether this server's certificate is overdue for its renewal.",
+                node.certificate_warning() is not None,
+            ),
+            ("ssod_certificate_revoked", "Whether this server was removed: its certificate is refused.", node.removed is not None),
         ):
             yield GaugeMetricFamily(name, text, value=float(value))
         if state.last_seen is not None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
 
 from ssod.core.access import Caller, Grants, Role, require, roles
-from ssod.errors import ApplicationDisabled, ApplicationNotFound, DatabaseUnavailable, SsoDisabled
+from ssod.errors import ApplicationDisabled, ApplicationNotFound, CertificateRevoked, DatabaseUnavailable, SsoDisabled
 from ssod.service.offload import Offload
-from ssod.storage.records import Application
+from ssod.storage.records import Application, Revocation
 from ssod.storage.standing import StandingRepository
 
 # Seconds between two reloads that unknown names cause.
@@ -28,6 +29,11 @@ class Authority:
         self.configured = configured
         self.stored = Grants()
         self.disabled_at: datetime | None = None
+        self.refused: list[Revocation] = []
+        # The same by the hash of the public key.
+        self.revoked: dict[str, Revocation] = {}
+        # Called when a certificate is refused that was not, or the other way round.
+        self.revocations_changed: Callable[[], None] = lambda: None
         self._grants = configured
 
     def configure(self, configured: Grants) -> None:
@@ -48,6 +54,24 @@ class Authority:
         self.stored = Grants.of(standing.members)
         self._grants = self.configured | self.stored
         self.disabled_at = standing.disabled_at
+        refused = list(standing.revoked)
+        if refused != self.refused:
+            self.refused, self.revoked = refused, {each.key: each for each in refused}
+            self.revocations_changed()
+
+    def refuse_revoked(self, key: str) -> None:
+        """Raises CertificateRevoked for a certificate with this public key, if it is refused here."""
+        revocation = self.revoked.get(key)
+        if revocation is not None:
+            raise CertificateRevoked(
+                f"the certificate of {revocation.name} has been revoked since {revocation.revoked_at:%Y-%m-%dT%H:%M:%SZ}",
+                next_step="if it is a server that is to come back, add it with add_server.yml, which gives it a new one",
+            )
+
+    async def ensure_revocations(self) -> None:
+        """Raises DatabaseUnavailable while it is not known which certificates are refused."""
+        if self._known is None:
+            await self.reload()
 
     def known(self, name: str) -> Application | None:
         return self._known.get(name) if self._known is not None else None
@@ -76,6 +100,12 @@ class Authority:
         require(act, caller, self.held_everywhere(caller))
 
     def held_everywhere(self, caller: Caller) -> frozenset[Role]:
+        # A server that has never read the database does not know who is refused: it gives nobody from outside a role by its file.
+        if self._known is None and caller.name.startswith("certificate:"):
+            raise DatabaseUnavailable(
+                f"whether the certificate of {caller.name.partition(':')[2]} is revoked cannot be known yet",
+                next_step="bring the database back, or ask at the unix socket of this server",
+            )
         return roles(caller, self._grants)
 
     def held(self, caller: Caller, application: Application) -> frozenset[Role]:

@@ -58,8 +58,11 @@ class Membership:
         offload: Offload,
         disk: Offload,
         warn: Callable[[str], None],
+        note_certificate: Callable[[], None],
     ) -> None:
+        """`note_certificate` has the database know this server's certificate, if it is enrolled. It blocks."""
         self.node = node
+        self._note_certificate = note_certificate
         self.peers = peers
         self._environment = environment
         self._servers = servers
@@ -377,6 +380,7 @@ class Membership:
         whole = report._replace(audit_sequence=anchored.sequence, audit_head=anchored.chain) if anchored else report
         try:
             await self._offload(self._servers.report, self.node.state.server, whole, self.node.clock.now().utc)
+            await self._offload(self._note_certificate)
             self._reported, self._audit_reported = report, anchored
         except DatabaseUnavailable as error:
             self.node.apply(DatabaseLost(error.detail, self.node.clock.now()))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 
 from ssod.core import refusals
 from ssod.core.keyring import Keyring
@@ -58,6 +59,9 @@ class Node:
         self._announce = announce
         self._changed = asyncio.Event()
         self.stopping = False
+        # When this server's certificate expires, and why nobody lets it in any more, if that is so.
+        self.certificate_expires: datetime | None = None
+        self.removed: str | None = None
 
     def stop(self) -> None:
         """Answers everyone who waits, and lets nobody wait again."""
@@ -163,5 +167,11 @@ class Node:
     def key_id(self) -> str | None:
         return self.keyring.current.id.hex() if self.keyring else None
 
+    def certificate_warning(self) -> str | None:
+        """What is to be done about this server's own certificate, if anything."""
+        return refusals.certificate_warning(self.certificate_expires, self.clock.now())
+
     def sentence(self) -> str:
-        return refusals.sentence(self.state, self.keyring, self.clock.now(), while_detached=self.encrypt_while_detached)
+        said = refusals.sentence(self.state, self.keyring, self.clock.now(), while_detached=self.encrypt_while_detached)
+        removed = self.removed or refusals.refused_by_database(self.state)
+        return "; ".join(filter(None, [removed, said, self.certificate_warning()]))

@@ -26,13 +26,15 @@ _NOTIFY = text("SELECT pg_notify(:channel, payload) FROM unnest(:payloads) AS pa
     bindparam("channel", CHANNEL), bindparam("payloads", type_=ARRAY(Text))
 )
 
-Kind = Literal["application", "config", "mapping", "unit-credential", "role", "sso", "environment"]
+Kind = Literal["application", "config", "mapping", "unit-credential", "role", "sso", "certificate", "environment"]
 # What an application holds.
 DATA: tuple[Kind, ...] = ("config", "mapping", "unit-credential")
 
 
 class Change(NamedTuple):
-    """`name` is that of a configuration, a mapping's principal, UNIT/CREDENTIAL, or a role; "" is everything of this kind there."""
+    """`name` is that of a configuration, a mapping's principal, UNIT/CREDENTIAL, a role, or that in a certificate; "" is everything
+    of this kind there.
+    """
 
     kind: Kind
     application: str = ""

@@ -71,6 +71,25 @@ class ServerRecord(NamedTuple):
     audit_head: str | None = None
 
 
+class Certificate(NamedTuple):
+    """`key` is the SHA-256 of its public key, `serial` its serial number, both in hex. `name` is its first DNS name."""
+
+    name: str
+    key: str
+    serial: str
+    expires_at: datetime
+
+
+class Revocation(NamedTuple):
+    """A certificate that every server refuses, as is any other with its key."""
+
+    name: str
+    key: str
+    serial: str
+    expires_at: datetime
+    revoked_at: datetime
+
+
 class Look(NamedTuple):
     """The environment and the servers enrolled in it, as one transaction found them."""
 
@@ -146,6 +165,7 @@ class Standing(NamedTuple):
     applications: tuple[Application, ...]
     members: dict[str, frozenset[str]]
     disabled_at: datetime | None
+    revoked: tuple[Revocation, ...] = ()
 
 
 class UnitCredential(NamedTuple):

@@ -23,6 +23,7 @@ from ssod.storage import schema as t
 from ssod.storage.changes import Announced, Change, announce, collect
 from ssod.storage.engine import trusting
 from ssod.storage.records import BackupRecord, Environment, KeyRecord, Look, ServerRecord, ServerReport
+from ssod.storage.revoking import revoke_all_of
 
 
 def aware(moment: datetime) -> datetime:
@@ -339,13 +340,14 @@ class ServerRepository:
             announce(connection, _ENVIRONMENT)
             return _server(connection.execute(select(t.server).where(t.server.c.name == name)).one())
 
-    def remove(self, name: str) -> None:
-        """Raises ServerIsMaster, ServerNotFound."""
+    def remove(self, name: str, now: datetime) -> None:
+        """Removes a server, and has every server refuse its certificates. Raises ServerIsMaster, ServerNotFound."""
         with self._database.transaction() as connection:
             if read_environment(connection, lock=True).master == name:
                 raise ServerIsMaster(f"{name} is the master", next_step="make another server the master first")
             if connection.execute(delete(t.server).where(t.server.c.name == name)).rowcount == 0:
                 raise ServerNotFound(f"server {name} is not enrolled")
+            revoke_all_of(connection, name, now)
             announce(connection, _ENVIRONMENT)
 
     def report(self, name: str, report: ServerReport, now: datetime) -> None:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 # The revision that this version of ssod reads and writes; the newest file in migrations/versions.
-REVISION = "0002"
+REVISION = "0004"
 
 metadata = MetaData()
 
@@ -77,6 +77,18 @@ server = Table(
     # The last line of the server's audit log when it last reported: a log that ends before it was cut.
     Column("audit_sequence", BigInteger),
     Column("audit_head", String(64)),
+)
+
+# The certificates that enrolled servers have shown, by the SHA-256 of their public key and their serial number, both in hex; and
+# which of them, or of a program's, every server refuses. Kept until they have expired.
+certificate = Table(
+    "certificate",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("serial", String(40), primary_key=True),
+    Column("name", String(253), nullable=False, index=True),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("revoked_at", DateTime(timezone=True)),
 )
 
 # Who has an environment-wide role, beside those whom a server's own configuration file names.

@@ -1,4 +1,5 @@
-"""What holds everywhere at once: who has the environment-wide roles, and whether SSO is disabled."""
+"""What holds everywhere at once: who has the environment-wide roles, whether SSO is disabled, and which certificates are
+refused."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from ssod.storage import schema as t
 from ssod.storage.applications import read_applications
+from ssod.storage.certificates import read_revoked
 from ssod.storage.changes import Change, announce
 from ssod.storage.records import Standing
 from ssod.storage.repository import Database, aware, read_environment
@@ -32,7 +34,12 @@ class StandingRepository:
 
     def read(self) -> Standing:
         with self._database.reads() as connection:
-            return Standing(tuple(read_applications(connection)), _members(connection), _disabled_at(connection))
+            return Standing(
+                tuple(read_applications(connection)),
+                _members(connection),
+                _disabled_at(connection),
+                read_revoked(connection),
+            )
 
     def put_members(self, role: str, principals: Iterable[str]) -> frozenset[str]:
         """Replaces the members of a role by these; returns those that it had."""

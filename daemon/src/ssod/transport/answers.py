@@ -29,6 +29,19 @@ class Health(Answer, frozen=True):
     sentence: str
 
 
+Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class Certificate(Answer, frozen=True):
+    key: Hash
+    serial: str
+    expires_at: Time
+    days_left: int
+    issuer: Hash | None
+    authorities: list[Hash]
+    revoked: bool
+
+
 class ThisServer(Answer, frozen=True):
     name: str
     version: str
@@ -47,6 +60,7 @@ class ThisServer(Answer, frozen=True):
     can_encrypt: bool
     can_decrypt: bool
     certificate_expires_at: Time
+    certificate: Certificate
     uptime_seconds: int
 
 
@@ -89,6 +103,22 @@ class Status(Answer, frozen=True):
 
 class Servers(Answer, frozen=True):
     servers: list[Server]
+
+
+class Revocation(Answer, frozen=True):
+    name: str
+    key: Hash
+    serial: str
+    expires_at: Time
+    revoked_at: Time
+
+
+class Revocations(Answer, frozen=True):
+    revocations: list[Revocation]
+
+
+class ServerRemoved(Answer, frozen=True):
+    revoked: list[Revocation]
 
 
 class Master(Answer, frozen=True):

@@ -16,6 +16,7 @@ from ssod.core.access import Caller
 from ssod.errors import (
     UNREADABLE,
     BodyTooLarge,
+    CertificateRevoked,
     Forbidden,
     Malformed,
     MethodNotAllowed,
@@ -59,7 +60,10 @@ class Request(NamedTuple):
     callers: Callers
 
     def renewed(self) -> Request:
-        """The same, of who the peer is by now: a user's groups change while his request waits. Raises UnknownCaller."""
+        """The same, of who the peer is by now: while it waits, a user's groups change and certificates are revoked.
+
+        Raises UnknownCaller, CertificateRevoked.
+        """
         return self._replace(call=Call(self.callers.of(self.peer), self.call.tracking_id))
 
     def flag(self, name: str) -> bool:
@@ -240,8 +244,9 @@ class App:
         """The caller, also one that is not known."""
         try:
             return self._callers.of(peer)
-        except UnknownCaller:
-            return Caller(f"uid:{peer.uid}" if isinstance(peer, UnixPeer) else "certificate:", frozenset())
+        except (UnknownCaller, CertificateRevoked):
+            name = f"uid:{peer.uid}" if isinstance(peer, UnixPeer) else f"certificate:{peer.name or ''}"
+            return Caller(name, frozenset())
 
     def find_prompt(self, method: bytes, url: bytes) -> Prompt | None:
         """What may answer a request without waiting; None when it goes the ordinary way."""

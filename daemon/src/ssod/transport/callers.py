@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+from collections.abc import Callable
 
 from ssod.core.access import Caller
 from ssod.errors import UnknownCaller
@@ -16,13 +17,16 @@ FRESH_SECONDS = 5.0
 
 
 class Callers:
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, refuse_revoked: Callable[[str], None]) -> None:
+        """`refuse_revoked` is asked at each request with the hash of a certificate's public key."""
         self._clock = clock
+        self._refuse_revoked = refuse_revoked
         self._known: dict[UnixPeer, tuple[float, Caller]] = {}
 
     def of(self, peer: UnixPeer | TlsPeer) -> Caller:
-        """Raises UnknownCaller for a uid without a name, or a certificate without one."""
+        """Raises UnknownCaller for a uid without a name, or a certificate without one; CertificateRevoked."""
         if isinstance(peer, TlsPeer):
+            self._refuse_revoked(peer.key)
             if peer.name is None:
                 raise UnknownCaller("the certificate has no DNS name", next_step="issue one with a name")
             return Caller(f"certificate:{peer.name}", frozenset({f"certificate:{peer.name}"}))

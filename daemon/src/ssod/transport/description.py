@@ -17,6 +17,7 @@ from ssod.errors import (
     ApplicationNotFound,
     AuditUnavailable,
     BodyTooLarge,
+    CertificateRevoked,
     CiphertextRejected,
     DatabaseUnavailable,
     Forbidden,
@@ -48,7 +49,7 @@ OPENING: Final[Problems] = (NoKeyring, CiphertextRejected, UnknownKeyId)
 ENCRYPTING: Final[Problems] = (MasterLost, MastershipUnconfirmed, NoKeyring, NotBackedUp)
 STORING: Final[Problems] = (*ENCRYPTING, *OPENING, StaleKey, VersionConflict, InvalidValue)
 
-_EVERY: Final[Problems] = (Malformed, BodyTooLarge, WrongContentType, UnknownCaller)
+_EVERY: Final[Problems] = (Malformed, BodyTooLarge, WrongContentType, UnknownCaller, CertificateRevoked)
 _GUARDED: Final[Problems] = (Forbidden, DatabaseUnavailable, AuditUnavailable)
 _PEERS: Final[Problems] = (NotEnrolled, DatabaseUnavailable)
 

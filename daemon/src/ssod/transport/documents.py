@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -192,6 +193,12 @@ class ServerBody(Strict):
     # Written so that it means the same to Python and to a reader of the description, where `$` and `\s` differ.
     address: Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$(?!\n)", max_length=300)]
     may_become_master: bool = False
+
+
+class RevocationBody(Strict):
+    name: Name
+    serial: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{1,40}$(?!\n)")]
+    expires_at: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class NoticeBody(Strict):

@@ -7,13 +7,14 @@ import contextlib
 import os
 import socket
 import ssl
+from collections.abc import Container
 from functools import partial
 from typing import Any
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from ssod.transport.protocol import PeerProtocol
+from ssod.transport.protocol import PeerProtocol, TlsPeer
 
 # uvicorn's own default of 5 s closes a client's connection between two of its requests; a probe or a poller asks less often.
 KEEP_ALIVE_SECONDS = 75
@@ -88,6 +89,12 @@ class Faces:
             for connection in list(self._state.connections):
                 if isinstance(connection, PeerProtocol) and connection.scheme == "https":
                     connection.shutdown()
+
+    def cut(self, keys: Container[str]) -> None:
+        """Ends connections of certificates with these public keys, where they are not being answered; those are, with a refusal."""
+        for connection in list(self._state.connections):
+            if isinstance(connection, PeerProtocol) and isinstance(connection.peer, TlsPeer) and connection.peer.key in keys:
+                connection.shutdown()
 
     async def stop(self, grace: float) -> None:
         """Takes no more; lets what is under way finish within `grace` seconds."""

@@ -11,9 +11,10 @@ import httpcore
 import msgspec
 
 from ssod.core.keyring import BadKeyring, Keyring
-from ssod.errors import UNREADABLE
+from ssod.errors import UNREADABLE, CertificateRevoked
 from ssod.service.ports import Fetched, Noticed, PeerFailed, PeerRenewed
 from ssod.storage.records import ServerRecord
+from ssod.transport.tls import key_of_peer
 
 CONNECT_SECONDS = 2.0
 # Beyond the wait that the master was asked for.
@@ -47,8 +48,9 @@ class _ProblemDocument(msgspec.Struct):
 class HttpPeers:
     """One connection pool; `renew` after the certificates have changed."""
 
-    def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
+    def __init__(self, context: Callable[[], ssl.SSLContext], refuse_revoked: Callable[[str], None] = lambda _: None) -> None:
         self._context = context
+        self._refuse_revoked = refuse_revoked
         self._client = self._new()
 
     def _new(self) -> httpcore.AsyncConnectionPool:
@@ -96,6 +98,10 @@ class HttpPeers:
             if client is not self._client:  # closed under this request by `renew`
                 raise PeerRenewed from None
             raise PeerFailed(f"{server.name} ({server.address}) cannot be reached: {_short(error)}") from None
+        try:
+            self._refuse_revoked(key_of_peer(response.extensions["network_stream"].get_extra_info("ssl_object")))
+        except CertificateRevoked as error:  # nothing that it says is believed
+            raise PeerFailed(f"{server.name} ({server.address}) is not believed: {error.detail}") from None
         if response.status in (200, 304):
             return response
         raise PeerFailed(f"{server.name} answered {response.status}: {_detail(response.content)}")

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from typing import Any, Final, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ssod.transport.tls import key_of_peer
 
 # Bytes of one request, head and body, before it is cut off without an answer: above the API's own limit of a body.
 REQUEST_BYTES: Final = 20 << 20
@@ -35,14 +38,16 @@ class UnixPeer(NamedTuple):
 
 
 class TlsPeer(NamedTuple):
-    """The verified certificate's first DNS name; None when it has none."""
+    """The verified certificate's first DNS name, None when it has none; and the hash of its public key."""
 
     name: str | None
+    key: str
 
 
-def _tls_peer(certificate: dict[str, Any]) -> TlsPeer:
-    names = [value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"]
-    return TlsPeer(names[0] if names else None)
+def _tls_peer(tls: ssl.SSLObject) -> TlsPeer:
+    verified: dict[str, Any] = tls.getpeercert() or {}
+    names = [value for kind, value in verified.get("subjectAltName", ()) if kind == "DNS"]
+    return TlsPeer(names[0] if names else None, key_of_peer(tls))
 
 
 class PeerProtocol(HttpToolsProtocol):
@@ -63,7 +68,7 @@ class PeerProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
-            self.peer = _tls_peer(tls.getpeercert())
+            self.peer = _tls_peer(tls)
         else:
             unix = transport.get_extra_info("socket")
             _, uid, gid = _CREDENTIALS.unpack(unix.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))

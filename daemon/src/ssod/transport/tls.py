@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ssod.config import TlsConfig
 
@@ -32,9 +35,46 @@ def client_context(files: TlsConfig) -> ssl.SSLContext:
     return _context(ssl.PROTOCOL_TLS_CLIENT, files)
 
 
-def expires_at(files: TlsConfig) -> datetime:
-    """UTC; of this server's own certificate."""
-    return x509.load_pem_x509_certificate(Path(files.certificate).read_bytes()).not_valid_after_utc
+class Identity(NamedTuple):
+    """This server's own certificate, and the CAs by which it checks others'. Hashes are SHA-256 in hex.
+
+    `key` is that of the public key, `issuer` that of the CA among `authorities` which issued the certificate, None when none did.
+    """
+
+    key: str
+    serial: str
+    expires_at: datetime
+    issuer: str | None
+    authorities: tuple[str, ...]
+
+
+def identity(files: TlsConfig) -> Identity:
+    """As the files say now. Raises OSError or ValueError."""
+    certificate = x509.load_pem_x509_certificate(Path(files.certificate).read_bytes())
+    authorities = x509.load_pem_x509_certificates(Path(files.ca).read_bytes())
+    issuer = next((_fingerprint(each) for each in authorities if _issued_by(certificate, each)), None)
+    return Identity(
+        _key_of(certificate),
+        f"{certificate.serial_number:x}",
+        certificate.not_valid_after_utc,
+        issuer,
+        tuple(map(_fingerprint, authorities)),
+    )
+
+
+def key_of_peer(tls: ssl.SSLObject) -> str:
+    """The SHA-256 of the public key in the other side's verified certificate, in hex: by that a certificate is refused."""
+    shown = tls.getpeercert(binary_form=True)
+    assert shown is not None  # noqa: S101  CERT_REQUIRED: there is no handshake without one
+    return _key_of(x509.load_der_x509_certificate(shown))
+
+
+def _key_of(certificate: x509.Certificate) -> str:
+    return hashlib.sha256(certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def _fingerprint(certificate: x509.Certificate) -> str:
+    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
 
 
 def certificate_problem(files: TlsConfig, name: str, now: datetime | None = None) -> str | None:

@@ -22,7 +22,10 @@ def test_a_server_is_enrolled_once(rig: Rig, ssod: FakeSsod) -> None:
 def test_a_server_is_removed_once(rig: Rig, ssod: FakeSsod) -> None:
     """Check, run, check, run; no address is needed."""
     _foretold, done = rig.four_ways("server", name="s1", state="removed")
+    (revoked,) = done["server"].pop("revoked")
     assert done["server"] == {"name": "s1", "state": "removed"}
+    assert revoked["name"] == "s1"
+    assert rig.run("server_info", revocations=True)["revocations"] == [revoked]
     assert "s1" not in ssod.state["servers"]
 
 

@@ -1,6 +1,7 @@
 """The route table: each handler reads its body, calls one use case, and shapes the answer. No decision is made here."""
 
 from ssod.transport.routes.audit import AuditRoutes
+from ssod.transport.routes.certificates import CertificateRoutes
 from ssod.transport.routes.data import DataRoutes
 from ssod.transport.routes.description import DescriptionRoutes
 from ssod.transport.routes.mappings import MappingRoutes
@@ -14,6 +15,7 @@ from ssod.transport.routes.watch import WatchRoutes
 
 __all__ = [
     "AuditRoutes",
+    "CertificateRoutes",
     "DataRoutes",
     "DescriptionRoutes",
     "MappingRoutes",

@@ -29,7 +29,7 @@ from ssod.transport import documents as d
 from ssod.transport.app import LONGEST_WAIT, Request, Response, Route, answer, body_as
 from ssod.transport.description import ENROLLED, WAIT, Description
 from ssod.transport.protocol import TlsPeer
-from ssod.transport.routes.shapes import noticed_documents, server_document
+from ssod.transport.routes.shapes import noticed_documents, revocation_document, server_document
 
 
 class MasterRoutes:
@@ -96,7 +96,12 @@ class MasterRoutes:
                 "DELETE",
                 "/v1/servers/{server}",
                 self.remove,
-                Description("Remove a server", "manage servers", a.Nothing, problems=(ServerNotFound, ServerIsMaster)),
+                Description(
+                    "Remove a server: every server refuses its certificates from then on",
+                    "manage servers",
+                    a.ServerRemoved,
+                    problems=(ServerNotFound, ServerIsMaster),
+                ),
             ),
             Route(
                 "GET",
@@ -154,15 +159,19 @@ class MasterRoutes:
         self._authority.everywhere(request.call.caller, "manage servers")
         name = request.path[0]
         self._audit.record(request.call, "remove server", name)
-        await self._offload(self._servers.remove, name)
+        await self._offload(self._servers.remove, name, self._node.clock.now().utc)
         await self._membership.observe()
-        return answer({})
+        await self._authority.reload()
+        revoked = [revocation_document(each) for each in self._authority.refused if each.name == name]
+        return answer({"revoked": revoked})
 
     async def _enrolled(self, request: Request) -> str:
         """The name of the enrolled server that asks. Raises NotEnrolled for everybody else."""
         peer = request.peer
         if not isinstance(peer, TlsPeer) or peer.name is None:
             raise NotEnrolled("this is for enrolled servers, over mutual TLS")
+        await self._authority.ensure_revocations()
+        self._authority.refuse_revoked(peer.key)
         if peer.name not in self._membership.enrolled:
             await self._membership.observe()
         if peer.name not in self._membership.enrolled:
@@ -175,6 +184,7 @@ class MasterRoutes:
         named = request.header(b"if-none-match")
         etag = None if named in (None, b'"none"') else (named or b"").decode("latin-1")
         epoch, current, document = await self._mastership.keyring_for(request.call, name, etag, wait)
+        request.renewed()  # its certificate may have been revoked while it waited
         headers = [(b"holdfast-epoch", str(epoch).encode())]
         if current is not None:
             headers.append((b"etag", current.encode()))

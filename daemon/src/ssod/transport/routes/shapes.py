@@ -9,7 +9,7 @@ from ssod.errors import InvalidValue
 from ssod.service.ciphertexts import Ciphertexts
 from ssod.service.ports import Noticed
 from ssod.service.secret import instant_text
-from ssod.storage.records import Application, ServerRecord
+from ssod.storage.records import Application, Revocation, ServerRecord
 from ssod.transport.app import Request
 
 
@@ -27,6 +27,11 @@ def entity_tags(request: Request) -> frozenset[str]:
 
 def server_document(server: ServerRecord) -> dict[str, Any]:
     return server._asdict() | {"last_seen": time_text(server.last_seen)}
+
+
+def revocation_document(revocation: Revocation) -> dict[str, Any]:
+    times = {"expires_at": time_text(revocation.expires_at), "revoked_at": time_text(revocation.revoked_at)}
+    return revocation._asdict() | times
 
 
 def application_document(application: Application) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from ssod import __version__
+from ssod.core.refusals import days_left
 from ssod.service.authority import Authority
 from ssod.service.encryption import Encryption
 from ssod.service.fitness import Fitness
@@ -19,6 +19,7 @@ from ssod.transport import documents as d
 from ssod.transport.app import Request, Response, Route, answer, body_as
 from ssod.transport.description import ANYBODY, ENCRYPTING, Description
 from ssod.transport.routes.shapes import server_document, time_text
+from ssod.transport.tls import Identity
 
 
 class StatusRoutes:
@@ -32,7 +33,7 @@ class StatusRoutes:
         fitness: Fitness,
         authority: Authority,
         database_kind: str,
-        certificate_expires: Callable[[], datetime],
+        certificate: Callable[[], Identity],
         metrics: Callable[[], tuple[bytes, str]],
     ) -> None:
         self._node = node
@@ -41,7 +42,7 @@ class StatusRoutes:
         self._fitness = fitness
         self._authority = authority
         self._database_kind = database_kind
-        self._certificate_expires = certificate_expires
+        self._certificate = certificate
         self._metrics = metrics
         self._started = node.clock.monotonic()
 
@@ -112,7 +113,8 @@ class StatusRoutes:
                 "unfit": unfit,
                 "can_encrypt": node.can_encrypt,
                 "can_decrypt": node.keyring is not None,
-                "certificate_expires_at": time_text(self._certificate_expires()),
+                "certificate_expires_at": time_text(self._certificate().expires_at),
+                "certificate": self._certificate_document(),
                 "uptime_seconds": round(node.clock.monotonic() - self._started),
             },
             "database": {
@@ -131,6 +133,14 @@ class StatusRoutes:
                 "disabled_at": time_text(self._authority.disabled_at),
             },
             "servers": [server_document(s) for s in self._membership.enrolled.values()] if environment else None,
+        }
+
+    def _certificate_document(self) -> dict[str, Any]:
+        certificate = self._certificate()
+        return certificate._asdict() | {
+            "expires_at": time_text(certificate.expires_at),
+            "days_left": days_left(certificate.expires_at, self._node.clock.now()),
+            "revoked": self._node.removed is not None,
         }
 
     async def status(self, _request: Request) -> Response:

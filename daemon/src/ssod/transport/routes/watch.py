@@ -22,6 +22,7 @@ _ACTS: dict[Kind, str] = {
     "unit-credential": "list configuration",
     "role": "read roles",
     "sso": "read roles",
+    "certificate": "read roles",
 }
 
 
