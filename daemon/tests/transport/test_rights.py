@@ -98,6 +98,14 @@ OPERATIONS: list[tuple[str, str, str, Any]] = [
     ("manage servers", "GET", "/v1/servers", None),
     ("manage servers", "PUT", "/v1/servers/s9", {"address": "nowhere.example:1"}),
     ("manage servers", "DELETE", "/v1/servers/s9", None),
+    ("manage servers", "GET", "/v1/revocations", None),
+    (
+        "manage servers",
+        "PUT",
+        f"/v1/revocations/{'a1' * 32}",
+        {"name": "job", "serial": "1f", "expires_at": "2100-01-01T00:00:00Z"},
+    ),
+    ("manage servers", "DELETE", f"/v1/revocations/{'a1' * 32}", None),
     ("manage servers", "POST", "/v1/selftest", {}),
     ("manage servers", "POST", "/v1/refresh", {}),
 ]
@@ -188,7 +196,7 @@ def test_every_path_asks_for_a_role_or_is_known_to_ask_for_none() -> None:
         (method, re.sub(r"/[A-Z]+\b", "/*", path))
         for method, path in re.findall(r"`(GET|PUT|POST|DELETE) (/[^`?\[ ]*)", API.read_text())
     }
-    names = r"(applications|config|servers|roles|mappings|unit-credentials/\*|unit-credentials)/(?!\*)[a-z0-9_:.]+"
+    names = r"(applications|config|servers|roles|revocations|mappings|unit-credentials/\*|unit-credentials)/(?!\*)[a-z0-9_:.]+"
     asked = set()
     for _, method, path, _ in OPERATIONS:
         asked.add((method, re.sub(names, r"\1/*", re.sub(names, r"\1/*", path.partition("?")[0]))))
