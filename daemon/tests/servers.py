@@ -158,11 +158,13 @@ file = "{self.audit}"
             Path(path).unlink(missing_ok=True)
         return code
 
-    def connection(self, files: tuple[Path, Path] | None = None, *, timeout: float = 30.0) -> http.client.HTTPConnection:
-        """Over mutual TLS with this certificate and key; without any, over the unix socket."""
+    def connection(
+        self, files: tuple[Path, Path] | None = None, *, timeout: float = 30.0, ca: Path | None = None
+    ) -> http.client.HTTPConnection:
+        """Over mutual TLS with this certificate and key; without any, over the unix socket. `ca` is trusted, or what it trusts."""
         if files is None:
             return UnixConnection(self.socket, timeout)
-        return _NamedConnection(self.port, self.name, client_context(self.ca, files), timeout)
+        return _NamedConnection(self.port, self.name, client_context(ca or self.ca, files), timeout)
 
     def exchange(
         self,
@@ -173,9 +175,10 @@ file = "{self.audit}"
         *,
         files: tuple[Path, Path] | None = None,
         timeout: float = 30.0,
+        ca: Path | None = None,
     ) -> tuple[http.client.HTTPResponse, bytes]:
         """One request on a connection of its own: the answer, and its body."""
-        connection = self.connection(files, timeout=timeout)
+        connection = self.connection(files, timeout=timeout, ca=ca)
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
