@@ -5,7 +5,9 @@ back and is let in nowhere, and a new host takes its name. Probes decrypt all th
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,24 @@ def certificates(hosts: list[str]) -> dict[str, Any]:
     return {host: server(host)["certificate"] for host in hosts}
 
 
+def broken_off(step: str, *arguments: str) -> None:
+    """Begins the rollover of the CA, and kills it when its step has been noted and the first hosts are at it."""
+    log = env.new_log("rotate_ca")
+    process = env.start_playbook(ROTATE, *arguments, log=log)
+    noted = env.state / "control" / "pki" / "rollover"
+
+    def is_at_it() -> bool:
+        if process.poll() is not None:
+            raise PromiseBroken(f"the run ended by itself: {log.read_text(encoding='utf-8')[-2000:]}")
+        begun = log.read_text(encoding="utf-8").rpartition("PLAY [Bring the SSO database to the step]")[2]
+        return noted.exists() and noted.read_text(encoding="utf-8").strip() == step and "TASK" in begun
+
+    wait_for(is_at_it, f"the rollover is in the step {step}", 120)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    say(f"  rotate_ca was killed in the step {step}")
+
+
 REMOVE, ADD, RENEW, ROTATE = (f"holdfast.sso.{name}" for name in ("remove_server", "add_server", "renew_certificates", "rotate_ca"))
 
 with Watch(env) as watch:
@@ -110,6 +130,7 @@ with Watch(env) as watch:
     env.ssh("s2", "cp -a /etc/ssod/tls /root/stolen && cp -a /opt/ssod /root/ssod")
     removal = env.must(REMOVE, "-e", "sso_removed_server=s2", "-e", "sso_rotate=no")
     figures["remove_seconds"] = round(removal.seconds, 1)
+    promise("stopped and wiped" in removal.output, "it is said that the host was wiped")
     env.ssh("s2", "mkdir -p /etc/ssod && cp -a /root/stolen /etc/ssod/tls")
     for host in SERVERS:
         promise(refused_at_the_api(host, "s2", "/root/stolen"), f"{host} refuses the certificate that was stolen from s2")
@@ -137,17 +158,17 @@ with Watch(env) as watch:
     wait_for(lambda: settled(*SERVERS), "m2 is back", 30)
     before = before | starts(["m2"])
     shown = certificates(SERVERS)
-    figures["both_cas_seconds"] = round(env.must(ROTATE, "-e", "sso_ca_rotate=now").seconds, 1)
-    both = certificates(SERVERS)
-    promise(all(len(each["authorities"]) == 2 for each in both.values()), "both CAs are trusted")
-    promise(all(both[host]["issuer"] != shown[host]["issuer"] for host in SERVERS), "every certificate is of the new one")
+    broken_off("trust", "-e", "sso_ca_rotate=now")
     env.must("holdfast.sso.undo_rotate_ca")
-    back = certificates(SERVERS)
-    promise(all(back[host]["authorities"] == [shown[host]["issuer"]] for host in SERVERS), "it can be undone until the old one is dropped")
-    env.must(ROTATE, "-e", "sso_ca_rotate=now", "-e", "sso_ca_drop=true")
+    promise(certificates(SERVERS) == shown, "a rollover that was broken off is undone")
+    broken_off("issue", "-e", "sso_ca_rotate=now")
+    figures["both_cas_seconds"] = round(env.must(ROTATE).seconds, 1)
+    both = certificates(SERVERS)
+    promise(all(len(each["authorities"]) == 2 for each in both.values()), "another one that was broken off goes on: both CAs are trusted")
+    promise(all(both[host]["issuer"] != shown[host]["issuer"] for host in SERVERS), "every certificate is of the new one")
+    env.must(ROTATE, "-e", "sso_ca_drop=true")
     alone = certificates(SERVERS)
-    promise(all(each["authorities"] == [each["issuer"]] for each in alone.values()), "the old CA is trusted no more")
-    promise(all(alone[host]["issuer"] != shown[host]["issuer"] for host in SERVERS), "and it is another one")
+    promise(all(each["authorities"] == [both[host]["issuer"]] for host, each in alone.items()), "the old CA is trusted no more")
     promise(env.must(ROTATE).changed == 0, "then nothing is to be done")
     promise(starts(SERVERS) == before, "no server was restarted")
     wait_for(lambda: settled(*SERVERS), "every server is attached", 10)
@@ -171,6 +192,14 @@ with Watch(env) as watch:
     for host in STAYING:
         promise(refused_at_the_api(host, "m2", "/etc/ssod/tls"), f"{host} refuses the certificate of the m2 that was dead")
     promise(settled("s2", *STAYING), "the others go on, with the new m2")
+
+    say("the one that was dead is a server again, under another name")
+    hosts = inventory["all"]["hosts"] | {"m3": {"ansible_host": env.variables["m2"]["ansible_host"]}}
+    replaced.write_text(json.dumps({"all": {"hosts": hosts, "children": {"sso_servers": {"hosts": {"m3": {}}}}}}), encoding="utf-8")
+    env.must(ADD, "-e", "sso_new_server=m3", "--check")
+    promise(sentence_of_a_removed("m2"), "check mode changes nothing of it")
+    env.must(ADD, "-e", "sso_new_server=m3")
+    promise(server("m2")["name"] == "m3" and settled("m2", "s2", *STAYING), "with a key of its own it is let in")
     promise(starts(STAYING) == {host: before[host] for host in STAYING}, "none was restarted")
     probes.stop()
 
