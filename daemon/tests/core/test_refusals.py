@@ -9,7 +9,7 @@ import pytest
 from keys import keyring_of, secret
 
 from ssod.core.keyring import Keyring
-from ssod.core.refusals import PROMOTE, encrypt_refusal, no_keyring, sentence
+from ssod.core.refusals import PROMOTE, certificate_warning, encrypt_refusal, no_keyring, refused_by_database, sentence
 from ssod.core.states import Attachment, Instant, Mastership, State
 from ssod.errors import MasterLost, MastershipUnconfirmed, NoKeyring, NotBackedUp, Unavailable
 
@@ -162,3 +162,28 @@ def test_an_empty_server_says_which_of_two_reasons_it_has() -> None:
     """There is no secret yet, or there is one and it cannot be had: two next steps."""
     assert "generate" in (no_keyring(ATTACHED, NOW).next_step or "")
     assert no_keyring(DETACHED, NOW).next_step == PROMOTE
+
+
+@pytest.mark.parametrize(
+    ("left", "says"),
+    [
+        (timedelta(days=400), None),
+        (timedelta(days=21), None),
+        (timedelta(days=21, seconds=-1), "its certificate expires in 20 days (2026-01-23T03:06:58Z): run site.yml"),
+        (timedelta(seconds=1), "its certificate expires in 0 days (2026-01-02T03:07:00Z)"),
+        (timedelta(seconds=-1), "its certificate HAS EXPIRED (2026-01-02T03:06:58Z)"),
+    ],
+)
+def test_a_certificate_is_warned_of_when_its_renewal_is_overdue(left: timedelta, says: str | None) -> None:
+    """site.yml renews it from 30 days on: with fewer than 21 nobody has run it."""
+    said = certificate_warning(NOW.utc + left, NOW)
+    assert (said is None) if says is None else str(said).startswith(says)
+    assert certificate_warning(None, NOW) is None
+
+
+def test_a_database_that_refuses_the_certificate_as_revoked_tells_that_the_server_was_removed() -> None:
+    """In OpenSSL's words of either release; no other trouble with the database tells that."""
+    for alert in ("sslv3 alert certificate revoked", "ssl/tls alert certificate revoked"):
+        assert str(refused_by_database(replace(DETACHED, database_lost=f"SSL error: {alert}"))).startswith("REMOVED")
+    for other in (None, "SSL error: ssl/tls alert certificate expired", "no route"):
+        assert refused_by_database(replace(DETACHED, database_lost=other)) is None
