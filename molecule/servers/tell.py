@@ -22,7 +22,7 @@ SERVERS = ["m1", "m2", "s1"]
 env = Environment("mol-servers", PROJECT / "inventories" / "standby" / "groups.yml")
 probes = Probes(env, STAYING)
 as_made = env.inventories
-with_s2 = [*as_made, HERE / "with_s2.yml"]
+with_s2 = [*as_made, HERE / "inventory" / "with_s2.yml"]
 figures: dict[str, Any] = {}
 
 
