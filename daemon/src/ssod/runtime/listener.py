@@ -138,6 +138,6 @@ class Listener:
             self._outdated.set()  # a role that was taken away must not stay for want of an answer
             if not isinstance(error, DatabaseUnavailable):
                 raise
-            await asyncio.sleep(LISTEN_PAUSE)
+            await asyncio.sleep(LISTEN_PAUSE)  # as above
             return
         self._feed.wake()
