@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from ssod.cli.errors import UsageRefused
@@ -11,7 +10,8 @@ from ssod.cli.errors import UsageRefused
 def read_certificate(file: Path) -> tuple[str, dict[str, str]]:
     """The SHA-256 of its public key, and what the API takes of it beside that."""
     from cryptography import x509  # takes its time to load, and most commands need none of it
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    from ssod.core.certificates import key_of, serial_of
 
     try:
         certificate = x509.load_pem_x509_certificate(file.read_bytes())
@@ -19,9 +19,8 @@ def read_certificate(file: Path) -> tuple[str, dict[str, str]]:
         name = names.get_values_for_type(x509.DNSName)[0]
     except (OSError, ValueError, x509.ExtensionNotFound, IndexError) as error:
         raise UsageRefused(f"{file} is no certificate with a DNS name: {error}") from None
-    key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(key).hexdigest(), {
+    return key_of(certificate), {
         "name": name,
-        "serial": f"{certificate.serial_number:x}",
+        "serial": serial_of(certificate),
         "expires_at": f"{certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}",
     }

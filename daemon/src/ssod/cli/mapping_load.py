@@ -148,7 +148,9 @@ class _Run:
     def load(self, source: Iterable[Entry], stream: BinaryIO, bar: Bar) -> None:
         place = stream.tell if self._file != STANDARD_INPUT else lambda: 0
         try:
-            for batch in _one_ahead(_batches(self._after_skipped(source))):
+            batches = _batches(self._after_skipped(source))
+            # Of a pipe nothing is read ahead: whoever writes into it may keep a refusal waiting.
+            for batch in batches if self._file == STANDARD_INPUT else _one_ahead(batches):
                 self._load(batch)
                 bar.advance(self._loaded, place())
         except BadLine as bad:

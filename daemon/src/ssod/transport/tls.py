@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ssod.config import TlsConfig
+from ssod.core.certificates import key_of, serial_of
 
 
 def _context(protocol: int, files: TlsConfig) -> ssl.SSLContext:
@@ -54,8 +55,8 @@ def identity(files: TlsConfig) -> Identity:
     authorities = x509.load_pem_x509_certificates(Path(files.ca).read_bytes())
     issuer = next((_fingerprint(each) for each in authorities if _issued_by(certificate, each)), None)
     return Identity(
-        _key_of(certificate),
-        f"{certificate.serial_number:x}",
+        key_of(certificate),
+        serial_of(certificate),
         certificate.not_valid_after_utc,
         issuer,
         tuple(map(_fingerprint, authorities)),
@@ -66,11 +67,7 @@ def key_of_peer(tls: ssl.SSLObject) -> str:
     """The SHA-256 of the public key in the other side's verified certificate, in hex: by that a certificate is refused."""
     shown = tls.getpeercert(binary_form=True)
     assert shown is not None  # noqa: S101  CERT_REQUIRED: there is no handshake without one
-    return _key_of(x509.load_der_x509_certificate(shown))
-
-
-def _key_of(certificate: x509.Certificate) -> str:
-    return hashlib.sha256(certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    return key_of(x509.load_der_x509_certificate(shown))
 
 
 def _fingerprint(certificate: x509.Certificate) -> str:
