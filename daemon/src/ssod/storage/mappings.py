@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import ARRAY, Column, Connection, Select, Text, bindparam, delete, func, insert, literal, select, true, update
 
 from ssod.core.mappings import is_exclusive, unfit
 from ssod.errors import ApplicationNotFound, ExternalIdTaken, InvalidValue, MappingNotFound, VersionConflict
@@ -49,6 +49,31 @@ def _sealed(rows: Iterable[Any]) -> dict[str, SealedMapping]:
 _WITH_VALUES = select(t.mapping, _v.field, _v.key_id, _v.envelope).select_from(t.mapping.outerjoin(t.mapping_value, _VALUES))
 
 
+def _each(connection: Connection, application: str, column: Column[str], values: Collection[str]) -> Select[Any]:
+    """The mappings that have one of many values in a column by which there is one at most.
+
+    PostgreSQL is made to look for one after the other. While it has not counted a table that is being filled, it takes an
+    application for a few rows, reads all of them, and compares each with every value.
+    """
+    here = select(t.mapping).where(_m.application == application)
+    if connection.dialect.name != "postgresql":
+        return here.where(column.in_(list(values)))
+    wanted = func.unnest(literal(list(values), ARRAY(Text))).table_valued("value").render_derived()
+    found = here.where(column == wanted.c.value).limit(1).lateral()
+    return select(found).select_from(wanted.join(found, true()))
+
+
+def _each_with_values(connection: Connection, application: str, principals: Collection[str]) -> Select[Any]:
+    """As _WITH_VALUES, of many principals."""
+    if connection.dialect.name != "postgresql":
+        return _WITH_VALUES.where(_m.application == application, _m.principal.in_(list(principals)))
+    here = _each(connection, application, _m.principal, principals).subquery()
+    theirs = (_v.application == here.c.application) & (_v.principal == here.c.principal)
+    # The offset keeps this a search of its own for each principal.
+    values = select(_v.field, _v.key_id, _v.envelope).where(theirs).offset(0).lateral()
+    return select(here, values).select_from(here.outerjoin(values, true()))
+
+
 class MappingRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -79,9 +104,7 @@ class MappingRepository:
     def find(self, application: str, principals: Collection[str]) -> dict[str, SealedMapping]:
         """Those of them that have a mapping."""
         with self._database.reads() as connection:
-            return _sealed(
-                connection.execute(_WITH_VALUES.where(_m.application == application, _m.principal.in_(list(principals))))
-            )
+            return _sealed(connection.execute(_each_with_values(connection, application, principals)))
 
     def first(self, application: str, principals: Collection[str]) -> SealedMapping | None:
         """The one that comes first by position of what these principals have. One statement."""
@@ -131,11 +154,8 @@ class MappingRepository:
 
     @staticmethod
     def _check_versions(connection: Connection, application: str, changes: Sequence[MappingChange]) -> None:
-        rows = connection.execute(
-            select(_m.principal, _m.version).where(
-                _m.application == application, _m.principal.in_([change.mapping.principal for change in changes])
-            )
-        )
+        principals = [change.mapping.principal for change in changes]
+        rows = connection.execute(_each(connection, application, _m.principal, principals))
         found = {row.principal: row.version for row in rows}
         conditions = [
             f"{c.mapping.principal}: it is at version {found.get(c.mapping.principal, 0)}, and {c.mapping.version} was expected"
@@ -153,9 +173,7 @@ class MappingRepository:
     def _check_accounts(connection: Connection, application: str, changes: Sequence[MappingChange]) -> None:
         wanted = {change.mapping.external_id: change.mapping.principal for change in changes}
         changing = {change.mapping.principal for change in changes}
-        rows = connection.execute(
-            select(_m.principal, _m.exclusive_id).where(_m.application == application, _m.exclusive_id.in_(list(wanted)))
-        )
+        rows = connection.execute(_each(connection, application, _m.exclusive_id, wanted))
         # Of one that is itself changing only what it is to become counts: two principals may exchange their accounts.
         taken = {row.exclusive_id: row.principal for row in rows if row.principal not in changing}
         conditions = [f"{wanted[account]}: {account} is the account of {owner}" for account, owner in sorted(taken.items())]
