@@ -32,6 +32,7 @@ from ssod.service.node import Node
 from ssod.service.offload import Offload
 from ssod.service.ports import Call, Fetched, Noticed, PeerFailed
 from ssod.service.roles import Roles
+from ssod.service.sealing import Sealing
 from ssod.service.secret import Secret
 from ssod.service.sso import Sso
 from ssod.service.tickets import Tickets
@@ -187,9 +188,8 @@ class Host:
             self.environment,
             self.servers,
             Line(world.network, name),
-            self.sealed if standby else None,
+            Sealing(self.node, self.sealed if standby else None, self._offload, self.warnings.append),
             self.audit,
-            self._offload,
             self._offload,
             self.warnings.append,
             lambda: None,

@@ -82,7 +82,7 @@ def test_the_successor_of_a_process_that_was_killed_takes_its_confirmation_back(
         m1.close()
         again = world.host("m1")
         again.mandate.gone = True
-        await again.membership.open_sealed_copy()
+        await again.membership.sealing.open()
         await again.membership.observe()
         assert again.node.mastership is Mastership.PASSIVE
         assert not await waits(world, m2)

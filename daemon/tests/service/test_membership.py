@@ -191,7 +191,7 @@ def test_a_restarted_standby_opens_its_sealed_copy_and_a_plain_server_has_none(r
         for old in (m2, s1):
             old.close()
         for host in (again, plain):
-            await host.membership.open_sealed_copy()
+            await host.membership.sealing.open()
             await host.membership.refresh()
             await host.authority.reload()
         assert again.encryption.decrypt(ADMIN, APP, "c", sealed) == [b"value"]
@@ -212,7 +212,7 @@ def test_a_sealed_copy_that_was_altered_is_said_and_not_used(run: Run) -> None:
         content[-1] ^= 1
         file.write_bytes(content)
         again = world.host("m2")
-        await again.membership.open_sealed_copy()
+        await again.membership.sealing.open()
         assert again.node.keyring is None
         assert "does not open with this host's sealing key" in again.warnings[0]
 

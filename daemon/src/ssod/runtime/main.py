@@ -46,6 +46,7 @@ from ssod.service.membership import Membership
 from ssod.service.node import Node
 from ssod.service.offload import Offload, database_silent, disk_silent
 from ssod.service.roles import Roles
+from ssod.service.sealing import Sealing
 from ssod.service.secret import Secret
 from ssod.service.sso import Sso
 from ssod.service.store_export import StoreExport
@@ -140,10 +141,9 @@ class Daemon:
             environment,
             servers,
             self._peers,
-            sealed,
+            Sealing(self._node, sealed, self._disk, journal.warning),
             self._audit,
             self._looks,
-            self._disk,
             journal.warning,
             self._note_certificate,
         )
@@ -291,7 +291,7 @@ class Daemon:
         self._listener.attach()
         self._authority.revocations_changed = self._refuse_revoked
         await self._check_schema()
-        await self._membership.open_sealed_copy()
+        await self._membership.sealing.open()
         await self._faces.start(self._config.server.socket, self._config.server.listen, tls.server_context(self._config.tls))
         self._credentials.start(self._config.server.credentials_socket)
         keep(asyncio.create_task(self._tell_systemd()))

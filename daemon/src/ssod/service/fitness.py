@@ -103,7 +103,7 @@ class Fitness:
         return self._probing.result() if done else [f"this host's disk has not answered for {LOOK_LIMIT:g} s"]
 
     async def _probe_disk(self) -> list[str]:
-        await self._membership.check_sealed_copy()
+        await self._membership.sealing.check()
         problem = await self.audit_problem()
         return [problem] if problem else []
 

@@ -87,7 +87,7 @@ class MastershipService:
             # A crash from here on is mended at the next start: the database names this server, and its sealed copy opens.
             if node.keyring is not None:
                 backed_up = environment.backup is not None
-                await self._membership.adopt(node.keyring.at(epoch).with_backup(backed_up))
+                await self._membership.sealing.adopt(node.keyring.at(epoch).with_backup(backed_up))
             await self._succeed(environment.master)
             # Nobody waits for the earlier master, which may be dead.
             telling = {name: told for name, told in self._membership.telling.items() if name != environment.master}
@@ -125,7 +125,7 @@ class MastershipService:
             failed.append(problem)
         if node.keyring is not None:
             try:
-                await self._membership.seal(node.keyring)
+                await self._membership.sealing.seal(node.keyring)
             except OSError as error:
                 failed.append(f"the keyring cannot be sealed on this host's disk: {error.strerror or error}")
         return failed

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from ssod import __version__
@@ -28,10 +26,10 @@ from ssod.core.states import (
     must_wait,
 )
 from ssod.errors import DatabaseUnavailable
-from ssod.seal import SealBroken, SealedCopy
 from ssod.service.node import Node
 from ssod.service.offload import Offload
 from ssod.service.ports import Audit, Noticed, PeerFailed, PeerRenewed, Peers
+from ssod.service.sealing import Sealing
 from ssod.storage.records import Environment, Look, ServerRecord, ServerReport
 from ssod.storage.repository import EnvironmentRepository, ServerRepository
 
@@ -53,10 +51,9 @@ class Membership:
         environment: EnvironmentRepository,
         servers: ServerRepository,
         peers: Peers,
-        sealed: SealedCopy | None,
+        sealing: Sealing,
         audit: Audit,
         offload: Offload,
-        disk: Offload,
         warn: Callable[[str], None],
         note_certificate: Callable[[], None],
     ) -> None:
@@ -64,14 +61,13 @@ class Membership:
         self.node = node
         self._note_certificate = note_certificate
         self.peers = peers
+        self.sealing = sealing
         self._environment = environment
         self._servers = servers
-        self._sealed = sealed
         self._audit = audit
         self._audit_compared = False
         self._audit_reported: Head | None = None
         self._offload = offload
-        self._disk = disk
         self._warn = warn
         self._reported: ServerReport | None = None
         self._refreshing: asyncio.Task[None] | None = None
@@ -83,71 +79,10 @@ class Membership:
         self._background: set[asyncio.Task[Any]] = set()
         self._asked = 0
         self._taken = 0
-        self._said_of_copy = ""
         self._settling = asyncio.Lock()
         self.telling: Telling = {}
         self.last_known: Environment | None = None
         self.enrolled: dict[str, ServerRecord] = {}
-
-    async def read_sealed_copy(self) -> Keyring | None:
-        """The keyring on this host's disk; None when there is none of use."""
-        if self._sealed is None:
-            return None
-        try:
-            return await self._disk(self._sealed.read)
-        except (SealBroken, OSError) as error:
-            reason = f"the sealed copy of the keyring is of no use: {error}"
-            if reason != self._said_of_copy:  # the cluster has it looked at every few seconds
-                self._warn(reason)
-            self._said_of_copy = reason
-            return None
-
-    async def open_sealed_copy(self, environment: Environment | None = None) -> None:
-        """Uses the keyring that this host keeps, so that a standby decrypts before it has reached anyone.
-
-        Where the database could be asked, a copy that opens none of its canaries is not used.
-        """
-        keyring = await self.read_sealed_copy()
-        if keyring is None or self.node.keyring is not None:
-            return
-        if environment is not None:
-            keys = keyring.keys
-            opened = [name for name, canary in environment.canaries.items() if name in keys and keys[name].opens_canary(canary)]
-            if keyring.environment != environment.id or not opened:
-                return
-            if environment.current_key_id is not None and environment.current_key_id in opened:
-                keyring = keyring.with_current(environment.current_key_id)
-        self.node.adopt(keyring)
-        self.node.sealed_key_id = keyring.current.id.hex()
-        self.node.state = replace(self.node.state, epoch=max(keyring.epoch, self.node.state.epoch))
-
-    async def check_sealed_copy(self) -> None:
-        """Looks whether the sealed copy is on the disk still, and what it holds; makes one where it is missing or older."""
-        node = self.node
-        if self._sealed is None:
-            return
-        kept = await self.read_sealed_copy()
-        node.sealed_key_id = kept.current.id.hex() if kept is not None else None
-        keyring = node.keyring
-        # One that holds a secret which this server does not know yet may be just being made: it is left alone.
-        if keyring is not None and (kept is None or (kept.current.id != keyring.current.id and kept.current.id in keyring.keys)):
-            with suppress(OSError):  # adopt has said so, or nothing has changed since
-                await self.seal(keyring)
-
-    async def seal(self, keyring: Keyring) -> None:
-        """Keeps the keyring on this host's disk, if this host is one that does. Raises OSError."""
-        if self._sealed is not None:
-            await self._disk(self._sealed.write, keyring)
-            self.node.sealed_key_id = keyring.current.id.hex()
-
-    async def adopt(self, keyring: Keyring) -> None:
-        """Seals the keyring where this host keeps one, and uses it: a full disk costs the copy, not the service."""
-        try:
-            await self.seal(keyring)
-        except OSError as error:
-            self.node.sealed_key_id = None
-            self._warn(f"the keyring could not be sealed on this host's disk: {error.strerror or error}")
-        self.node.adopt(keyring)
 
     async def look(self) -> None:
         """As `observe`, for those who only want to see: shared, and not repeated within LOOK_PAUSE."""
@@ -177,7 +112,7 @@ class Membership:
                 node.environment = None
             return None
         if node.keyring is None and environment.current_key_id is not None:
-            await self.open_sealed_copy(environment)
+            await self.sealing.open(environment)
         # Looks overlap: what an earlier one saw must not undo what a later one, or this server's own change, has shown.
         if asked < self._taken:
             return node.environment
@@ -301,7 +236,7 @@ class Membership:
         if must_wait(environment.earlier_master_confirmed) > 0 and waited <= CONFIRMATION_WINDOW:
             return  # the watcher looks again
         if self.node.keyring is not None and self.node.keyring.epoch != environment.epoch:
-            await self.adopt(self.node.keyring.at(environment.epoch))
+            await self.sealing.adopt(self.node.keyring.at(environment.epoch))
         began, taken = self.node.clock.now(), self._taken
         # Never while an earlier confirmation is taken back: that of the mastership which begins here must stand.
         async with self._settling:
@@ -343,7 +278,7 @@ class Membership:
             return
         backed_up = environment.backup is not None and environment.backup.key_id == keyring.current.id
         if backed_up != keyring.backed_up:
-            await self.adopt(keyring.with_backup(backed_up))
+            await self.sealing.adopt(keyring.with_backup(backed_up))
 
     def _compare_audit(self) -> None:
         """Once, before this server reports where its audit log ends: the log must hold what it held when it last did."""
@@ -410,7 +345,7 @@ class Membership:
             await self.report()
             return False
         if fetched.keyring is not None and fetched.epoch >= node.state.epoch:
-            await self.adopt(fetched.keyring)
+            await self.sealing.adopt(fetched.keyring)
         node.apply(MasterAnswered(master.name, fetched.epoch, node.clock.now()))
         await self.report()
         return node.attached

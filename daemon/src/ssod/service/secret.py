@@ -82,12 +82,12 @@ class Secret:
             secret = generate(self._random, instant_text(now))
             self._audit.record(call, "generate secret", "", secret.id.hex())
             # An earlier attempt may have been sealed here, and its transaction may yet arrive: its secret is kept beside.
-            sealed = await self._membership.read_sealed_copy()
+            sealed = await self._membership.sealing.read()
             earlier = sealed.keys.values() if sealed is not None and sealed.environment == environment.id else ()
             keyring = Keyring(environment.id, self._node.state.epoch, secret, earlier, backed_up=False)
             # Sealed here before the database calls it current, and handed out after: a crash, or an answer of the database that
             # never came, between the two neither loses a current secret nor spreads one that is not.
-            await self._membership.seal(keyring)
+            await self._membership.sealing.seal(keyring)
             key = KeyRecord(secret.id, secret.canary(self._random), now)
             await self._offload(self._repository.add_first_secret, self._node.state.server, self._node.state.epoch, key)
             self._node.adopt(keyring)
@@ -188,7 +188,9 @@ class Secret:
         if changed and not dry_run:
             retired = [key for name, key in more.items() if name != keyring.current.id]
             backed_up = environment.backup is not None
-            await self._membership.adopt(Keyring(environment.id, environment.epoch, keyring.current, retired, backed_up=backed_up))
+            await self._membership.sealing.adopt(
+                Keyring(environment.id, environment.epoch, keyring.current, retired, backed_up=backed_up)
+            )
             await self._membership.refresh()
         return changed, keyring
 
