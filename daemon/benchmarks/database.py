@@ -129,7 +129,7 @@ class Site:
     def lead_to_primary(self, attached: bool) -> None:
         to, off = (self._primary, self._copy) if attached else (self._copy, self._primary)
         self._address.move_to(to.port)
-        time.sleep(SETTLE_SECONDS)  # for what they read first there: nobody tells when all have; the condition below says who has not moved
+        time.sleep(SETTLE_SECONDS)  # what they read there first: nobody tells when all have; below: who has not moved
         # A machine that has no time for them all is given it: they ask again and again meanwhile.
         wait_for(lambda: len(to.rows(_FLEET)) > self._count and not off.rows(_FLEET), "all servers use the other database", 90)
 
