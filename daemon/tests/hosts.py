@@ -32,6 +32,7 @@ from ssod.service.node import Node
 from ssod.service.offload import Offload
 from ssod.service.ports import Call, Fetched, Noticed, PeerFailed
 from ssod.service.roles import Roles
+from ssod.service.rotation import Rotation
 from ssod.service.sealing import Sealing
 from ssod.service.secret import Secret
 from ssod.service.sso import Sso
@@ -42,6 +43,7 @@ from ssod.storage.mappings import MappingRepository
 from ssod.storage.migrations import migrate
 from ssod.storage.records import Application, BackupRecord, ServerRecord
 from ssod.storage.repository import Database, EnvironmentRepository, ServerRepository
+from ssod.storage.rotation import RotationRepository
 from ssod.storage.standing import StandingRepository
 from ssod.storage.tickets import TicketRepository
 
@@ -147,7 +149,10 @@ class Network:
             return Noticed(server.name, False, False, None, None, 0.0, "no answer")
         host = self.hosts[server.name]
         await host.membership.noticed()
-        return Noticed(server.name, True, host.node.attached, host.node.key_id, host.node.state.epoch, 0.0, None)
+        node = host.node
+        return Noticed(
+            server.name, True, node.attached, node.key_id, node.state.epoch, 0.0, None, node.held_key_ids, node.sealed_key_id
+        )
 
 
 class Line:
@@ -220,6 +225,16 @@ class Host:
             self.warnings.append,
         )
         self.secret = Secret(self.node, self.membership, self.environment, self.authority, self.audit, self._offload, random)
+        self.rotation = Rotation(
+            self.node,
+            self.membership,
+            self.environment,
+            RotationRepository(self.database),
+            self.authority,
+            self.audit,
+            self._offload,
+            random,
+        )
         self.use_of_applications = Applications(self.applications, self.authority, self.audit, self._offload)
         self.feed = Feed(lambda: name)
         self.configurations = Configurations(

@@ -67,6 +67,9 @@ class _NamedConnection(http.client.HTTPSConnection):
 
 
 class Server:
+    # What Python is told to run.
+    program: tuple[str, ...] = ("-m", "ssod.runtime.main")
+
     def __init__(
         self,
         root: Path,
@@ -125,9 +128,7 @@ file = "{self.audit}"
 
     def start(self, *, wait: bool = True) -> Server:
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "ssod.runtime.main", "--config", str(self.config)], stderr=log, stdout=log
-            )
+            self.process = subprocess.Popen([sys.executable, *self.program, "--config", str(self.config)], stderr=log, stdout=log)
         if wait:
             self.wait_until_it_answers()
         return self

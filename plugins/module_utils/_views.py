@@ -20,7 +20,8 @@ def secret_view(answer: t.Mapping[str, t.Any]) -> Fields:
     """GET /v1/secret as master_secret sees it."""
     view = {name: value for name, value in answer.items() if name != "keys"}
     # In a template, secret.keys is the method of every dictionary.
-    return {**view, "keyring": answer["keys"], "state": "present" if answer["current_key_id"] else "absent"}
+    coming = next((key["key_id"] for key in answer["keys"] if key["state"] == "next"), None)
+    return {**view, "keyring": answer["keys"], "next_key_id": coming, "state": "present" if answer["current_key_id"] else "absent"}
 
 
 def master_view(answer: t.Mapping[str, t.Any]) -> Fields:

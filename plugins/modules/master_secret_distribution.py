@@ -17,7 +17,8 @@ author:
   - Holdfast maintainers (@holdfast)
 description:
   - Tells each named server to refresh from the master, waits, and compares by key id. Run it on the active master.
-  - The task fails if a named server does not hold the current secret, and says of every one of them why.
+  - The task fails if a named server does not hold the current secret, and says of every one of them why. While a rotation is
+    being prepared, it must hold the next secret too.
   - Servers refresh by themselves within about a second. This module is the proof, for instance before a rotation or after
     a promotion.
   - In check mode it only reads what the servers last reported to the database. A server that holds another secret is then
@@ -61,6 +62,9 @@ distribution:
   contains:
     key_id:
       description: The key id of the current secret.
+      type: str
+    next_key_id:
+      description: The key id of the secret that a rotation is to make current, V(none) if there is none. Not in check mode.
       type: str
     servers:
       description: Each named server with its C(name), C(attached), C(key_id), C(epoch) and, unless in check mode,
@@ -125,13 +129,15 @@ def expected(before: t.Mapping[str, t.Any]) -> Fields:
     return {**before, "servers": [{**server, "key_id": before["key_id"]} for server in before["servers"]]}
 
 
-def why_not(server: t.Mapping[str, t.Any], key_id: str | None) -> str | None:
-    """Why a server does not count as holding the current secret, or None if it does."""
+def why_not(server: t.Mapping[str, t.Any], key_id: str | None, next_key_id: str | None = None) -> str | None:
+    """Why a server does not count as holding the current secret, and that which is to be next; None if it does."""
     detail = f": {server['detail']}" if server.get("detail") else ""
     if not server["reachable"]:
         return f"{server['name']} cannot be reached{detail}"
     if server["key_id"] != key_id:
         return f"{server['name']} holds {server['key_id'] or 'no secret'}{detail}"
+    if next_key_id is not None and next_key_id not in server["held_key_ids"]:
+        return f"{server['name']} does not hold the next secret {next_key_id}{detail}"
     return None
 
 
@@ -139,7 +145,7 @@ def judge(answer: t.Mapping[str, t.Any], names: t.Sequence[str] | None) -> list[
     """Every named server that does not hold the current secret, and why. A server without an answer is one of them."""
     answered = {server["name"] for server in answer["servers"]}
     silent = [f"{name} was not asked" for name in names or () if name not in answered]
-    return silent + [reason for server in answer["servers"] for reason in [why_not(server, answer["key_id"])] if reason]
+    return silent + [reason for server in answer["servers"] for reason in [why_not(server, answer["key_id"], answer.get("next_key_id"))] if reason]
 
 
 def distribute(module: SsoModule, names: t.Sequence[str] | None) -> Fields:

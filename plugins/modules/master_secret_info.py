@@ -18,6 +18,12 @@ author:
 description:
   - Reads which master secret the environment has, which keys this server holds, and which backup was verified last.
   - Key ids are public. Keys are not returned by anything in this collection.
+options:
+  rotation:
+    description:
+      - Also count the values under each key, which tells how far a rotation is.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - holdfast.sso._ssod
   - holdfast.sso._ssod.info_attributes
@@ -70,9 +76,23 @@ secret:
     sealed_key_id:
       description: The current key id of the sealed copy on this server's disk.
       type: str
+    next_key_id:
+      description: The key id of the secret that a rotation is to make current. V(none) if no rotation is being prepared.
+      type: str
     backup:
       description: The last verified backup (its key id, when, where, its SHA-256 and how it is protected), V(none) if
         there is none.
+      type: dict
+rotation:
+  description: How far a rotation is, if O(rotation) is true.
+  returned: success
+  type: dict
+  contains:
+    left:
+      description: How many values are stored under a retired secret, and are to be brought under the current one.
+      type: int
+    values:
+      description: How many values are stored under each key id.
       type: dict
 """
 
@@ -81,9 +101,11 @@ from ansible_collections.holdfast.sso.plugins.module_utils._views import secret_
 
 
 def main() -> None:
-    module = SsoModule({})
+    module = SsoModule({"rotation": {"type": "bool", "default": False}})
     with module.reporting_errors():
-        module.report(secret=secret_view(module.api.get("secret")))
+        secret = secret_view(module.api.get("secret"))
+        rotation = module.api.get("secret", "rotation") if module.params["rotation"] else None
+        module.report(secret=secret, rotation=rotation and {name: rotation[name] for name in ("left", "values")})
 
 
 if __name__ == "__main__":

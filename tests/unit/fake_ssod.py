@@ -16,7 +16,7 @@ import json
 import re
 import typing as t
 
-from ansible_collections.holdfast.sso.tests.unit import fake_mappings
+from ansible_collections.holdfast.sso.tests.unit import fake_mappings, fake_rotation
 from ansible_collections.holdfast.sso.tests.unit.fake_problem import Problem
 
 __all__ = ["KEY_CANARY", "FakeSsod", "Problem"]
@@ -25,7 +25,7 @@ __all__ = ["KEY_CANARY", "FakeSsod", "Problem"]
 KEY_CANARY = "canary-key-bytes-7f3a"
 
 
-class FakeSsod(fake_mappings.FakeMappings):
+class FakeSsod(fake_mappings.FakeMappings, fake_rotation.FakeRotation):
     """The server m1 of an environment with the standby m2 and the server s1; m1 is the active master."""
 
     def __init__(self) -> None:
@@ -41,6 +41,8 @@ class FakeSsod(fake_mappings.FakeMappings):
             "epoch": 3,
             "keys": [],
             "held": [],
+            "next": None,
+            "under_retired": 0,
             "backup": None,
             "servers": {},
             "revocations": [],
@@ -68,9 +70,12 @@ class FakeSsod(fake_mappings.FakeMappings):
             "last_seen": "2026-11-23T12:00:00Z",
         }
 
-    def generate(self) -> str:
+    def new_key_id(self) -> str:
         self._serial += 1
-        key_id = hashlib.sha256(b"key %d" % self._serial).hexdigest()[:32]
+        return hashlib.sha256(b"key %d" % self._serial).hexdigest()[:32]
+
+    def generate(self) -> str:
+        key_id = self.new_key_id()
         for key in self.state["keys"]:
             key["state"] = "retired"
         self.state["keys"].append({"key_id": key_id, "created_at": "2026-11-23T12:00:00Z", "state": "current"})
@@ -141,8 +146,8 @@ class FakeSsod(fake_mappings.FakeMappings):
             "environment_id": "5e5e5e5e-0000-4000-8000-000000000001",
             "current_key_id": self.current_key_id(),
             "epoch": self.state["epoch"],
-            "generated_at": None,
-            "keys": self.state["keys"],
+            "generated_at": self.state["keys"][-1]["created_at"] if self.state["keys"] else None,
+            "keys": self.state["keys"] + ([{**self.state["next"], "state": "next"}] if self.state["next"] else []),
             "held_key_ids": self.state["held"],
             "sealed_key_id": self.current_key_id(),
             "backup": self.state["backup"],
@@ -160,7 +165,7 @@ class FakeSsod(fake_mappings.FakeMappings):
         if not self.state["keys"]:
             raise Problem(409, "no-secret")
         self._serial += 1
-        key_ids = [key["key_id"] for key in self.state["keys"]]
+        key_ids = [key["key_id"] for key in self.get_secret()["keys"]]
         inside = {"passphrase": body.get("passphrase"), "key_ids": key_ids, "nonce": self._serial, "key": KEY_CANARY}
         sealed = b"fake age file " + base64.b64encode(json.dumps(inside).encode())
         sha256 = hashlib.sha256(sealed).hexdigest()
@@ -168,7 +173,7 @@ class FakeSsod(fake_mappings.FakeMappings):
         about = {
             "format": "holdfast backup 1",
             "environment_id": "5e5e5e5e-0000-4000-8000-000000000001",
-            "current_key_id": key_ids[-1],
+            "current_key_id": self.current_key_id(),
             "key_ids": key_ids,
             "made_at": "2026-11-23T12:00:00Z",
             "made_by": "m1",
@@ -194,7 +199,7 @@ class FakeSsod(fake_mappings.FakeMappings):
         inside, sha256 = self.open_backup(body)
         if body["record"]:
             self.state["backup"] = {
-                "key_id": inside["key_ids"][-1],
+                "key_id": self.current_key_id(),
                 "verified_at": "2026-11-23T12:00:00Z",
                 "place": body["place"],
                 "sha256": sha256,
@@ -456,4 +461,5 @@ ROUTES: list[tuple[str, str, tuple[str, ...], t.Callable[..., dict[str, t.Any]]]
     ("PUT", "/v1/applications/([^/]+)/config/([^/]+)", ("properties", "ciphertexts", "if_version"), FakeSsod.put_config),
     ("DELETE", "/v1/applications/([^/]+)/config/([^/]+)", (), FakeSsod.delete_config),
     *fake_mappings.ROUTES,
+    *fake_rotation.ROUTES,
 ]

@@ -7,6 +7,7 @@ SsodError
 │   ├── SecretExists / NoSecret
 │   ├── NotMaster
 │   ├── ActivationRefused           carries every failed condition
+│   ├── RotationRefused             carries every failed condition
 │   ├── RestoreRefused              carries every failed condition
 │   ├── ApplicationInUse
 │   ├── ImportRefused               carries every failed condition
@@ -90,6 +91,10 @@ class NotMaster(Refused):
 
 class ActivationRefused(Refused):
     problem, title = "activation-refused", "this server cannot become the master"
+
+
+class RotationRefused(Refused):
+    problem, title = "rotation-refused", "the master secret cannot be rotated yet"
 
 
 class RestoreRefused(Refused):

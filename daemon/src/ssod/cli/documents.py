@@ -109,6 +109,7 @@ class Key(Document, frozen=True):
     key_id: str
     state: str
     created_at: str | None = None
+    retired_at: str | None = None
 
 
 class VerifiedBackup(Document, frozen=True):
@@ -157,6 +158,55 @@ class Restored(Document, frozen=True):
     changed: bool
     current_key_id: str
     key_ids: list[str]
+
+
+class NextKey(Document, frozen=True):
+    key_id: str
+    backup: VerifiedBackup | None = None
+
+
+class Rotation(Document, frozen=True):
+    """`values` counts, by key id, what is sealed under each."""
+
+    values: dict[str, int]
+    left: int
+    current_key_id: str | None = None
+    next: NextKey | None = None
+
+
+class Prepared(Document, frozen=True):
+    changed: bool
+    current_key_id: str
+    next_key_id: str
+
+
+class Switched(Document, frozen=True):
+    changed: bool
+    current_key_id: str
+    servers: list[Notified]
+
+
+class ValuePlace(Document, frozen=True):
+    kind: str
+    application: str
+    owner: str
+    field: str
+
+
+class Renewed(Document, frozen=True):
+    renewed: int
+    damaged: list[ValuePlace]
+    last: ValuePlace | None = None
+
+
+class KeptKey(Document, frozen=True):
+    key_id: str
+    reason: str
+
+
+class Pruned(Document, frozen=True):
+    pruned: list[str]
+    kept: list[KeptKey]
 
 
 class Master(Document, frozen=True):

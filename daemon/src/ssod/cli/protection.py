@@ -5,11 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from ssod.cli.asking import ask_new_passphrase, ask_passphrase, somebody_is_there
 from ssod.cli.errors import UsageRefused
 from ssod.cli.files import STANDARD_INPUT, is_readable_by_others, read_input, read_line_file
 from ssod.cli.output import warn
+
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file",
+        metavar="FILE",
+        readable=False,
+        help="One line; `-`: standard input. On a terminal you are asked otherwise.",
+    ),
+]
+Output = Annotated[
+    Path, typer.Option("--output", metavar="FILE", readable=False, help="Where the backup goes, with FILE.about.json.")
+]
+Recipients = Annotated[
+    list[str] | None,
+    typer.Option("--recipient", metavar="age1...", help="An age recipient instead of a passphrase; can be repeated."),
+]
+Reminder = Annotated[str | None, typer.Option("--reminder", help="What reminds you of the passphrase. Readable without it!")]
 
 IDENTITY_PREFIX = "AGE-SECRET-KEY-"
 

@@ -8,29 +8,23 @@ from typing import Annotated
 
 import typer
 
-from ssod.cli import backups
+from ssod.cli import backups, rotation
 from ssod.cli.asking import confirm
 from ssod.cli.client import path_of
 from ssod.cli.documents import Restored, Secret
 from ssod.cli.files import read_input, refuse_bad_target
 from ssod.cli.journal import Act
 from ssod.cli.output import say, show, show_document
-from ssod.cli.protection import key_to_open, protection_of
+from ssod.cli.protection import Output, PassphraseFile, Recipients, Reminder, key_to_open, protection_of
 from ssod.cli.session import AsJson, DryRun, Yes, session_of
 from ssod.cli.tables import keys_table, secret_facts
 
-app = typer.Typer(no_args_is_help=True, help="The master secret: generate it, back it up, restore it, show its key ids.")
+app = typer.Typer(no_args_is_help=True, help="The master secret: generate it, back it up, restore it, rotate it, show its key ids.")
+app.command("rotate")(rotation.rotate)
+app.command("rotation")(rotation.show_rotation)
+app.command("prune")(rotation.prune)
 
 LOOK = "ssoctl secret show"
-PassphraseFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--passphrase-file",
-        metavar="FILE",
-        readable=False,
-        help="One line; `-`: standard input. On a terminal you are asked otherwise.",
-    ),
-]
 
 
 @app.command("show")
@@ -62,17 +56,10 @@ def generate(context: typer.Context, as_json: AsJson = False) -> None:
 def backup(
     context: typer.Context,
     *,
-    output: Annotated[
-        Path, typer.Option("--output", metavar="FILE", readable=False, help="Where the backup goes, with FILE.about.json.")
-    ],
+    output: Output,
     passphrase_file: PassphraseFile = None,
-    recipients: Annotated[
-        list[str] | None,
-        typer.Option("--recipient", metavar="age1...", help="An age recipient instead of a passphrase; can be repeated."),
-    ] = None,
-    reminder: Annotated[
-        str | None, typer.Option("--reminder", help="What reminds you of the passphrase. Readable without it!")
-    ] = None,
+    recipients: Recipients = None,
+    reminder: Reminder = None,
     as_json: AsJson = False,
 ) -> None:
     """Back the master secret up, read the file back from the disk, have it verified, and record that."""

@@ -18,6 +18,7 @@ from ssod.cli.documents import (
     Notified,
     Revocation,
     Role,
+    Rotation,
     Secret,
     Server,
     Status,
@@ -222,11 +223,24 @@ def secret_facts(secret: Secret) -> Table:
     )
 
 
+def rotation_facts(rotation: Rotation) -> Table:
+    coming = rotation.next
+    backed_up = "verified backup" if coming and coming.backup else "NO VERIFIED BACKUP YET"
+    return facts(
+        [
+            ("current key id", rotation.current_key_id or "none: not generated yet"),
+            ("next key id", f"{coming.key_id}, {backed_up}" if coming else "none: no rotation is being prepared"),
+            *((f"values under {key}", f"{count:,}") for key, count in rotation.values.items()),
+            ("to re-encrypt", f"{rotation.left:,} values" if rotation.left else "nothing"),
+        ]
+    )
+
+
 def keys_table(keys: Iterable[Key], held: Iterable[str]) -> Table:
     here = set(held)
     return table(
-        ["key id", "state", "created", "held here"],
-        [[key.key_id, key.state, key.created_at, yes_no(key.key_id in here)] for key in keys],
+        ["key id", "state", "created", "retired", "held here"],
+        [[key.key_id, key.state, key.created_at, key.retired_at or "-", yes_no(key.key_id in here)] for key in keys],
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -86,7 +86,7 @@ class BadKeyring(Exception):
 
 
 class Keyring:
-    """Every secret that some row may need, and which of them is current.
+    """Every secret that some row may need, and which of them is current. One that is to be current next is among the others.
 
     `environment` is the environment's id; `epoch` that of the master that handed it out; `backed_up` says whether
     the current secret has a verified backup: without one it does not encrypt.
@@ -122,6 +122,20 @@ class Keyring:
         current = self.keys[name]
         others = [key for key in self.keys.values() if key is not current]
         return Keyring(self.environment, self.epoch, current, others, backed_up=self.backed_up and current is self.current)
+
+    def copy(self) -> Keyring:
+        """The same with ciphers of its own, for another thread."""
+        current, *retired = (MasterSecret(key.secret, key.created_at) for key in (self.current, *self.retired))
+        return Keyring(self.environment, self.epoch, current, retired, backed_up=self.backed_up)
+
+    def with_secret(self, secret: MasterSecret) -> Keyring:
+        """Another secret beside the current one."""
+        return Keyring(self.environment, self.epoch, self.current, (*self.retired, secret), backed_up=self.backed_up)
+
+    def without(self, names: Collection[bytes]) -> Keyring:
+        """Without these secrets; the current one stays, whatever they are."""
+        others = [key for key in self.retired if key.id not in names]
+        return Keyring(self.environment, self.epoch, self.current, others, backed_up=self.backed_up)
 
     def find(self, name: bytes) -> MasterSecret:
         try:

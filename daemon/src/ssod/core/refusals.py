@@ -10,6 +10,9 @@ from ssod.errors import MasterLost, MastershipUnconfirmed, NoKeyring, NotBackedU
 
 # A run of site.yml renews a certificate within its last 30 days (sso_certificate_renew_days): with less left, there was none.
 EXPIRES_SOON_DAYS = 21
+# From eleven months on a master secret is said to be old.
+OLD_DAYS = 335
+ROTATE = "run rotate_secret.yml"
 RENEW = "run site.yml, or renew_certificates.yml"
 RETURN = "stop it, or add it again with add_server.yml -e sso_new_server=HOST"
 # What OpenSSL says of the alert with which PostgreSQL refuses a certificate that is in its CRL.
@@ -65,6 +68,14 @@ def certificate_warning(expires: datetime | None, now: Instant) -> str | None:
         return None
     when = f"expires in {left} days" if left >= 0 else "HAS EXPIRED"
     return f"its certificate {when} ({expires:%Y-%m-%dT%H:%M:%SZ}): {RENEW}"
+
+
+def age_warning(keyring: Keyring | None, now: Instant) -> str | None:
+    """Set when the current master secret is old."""
+    if keyring is None:
+        return None
+    age = (now.utc - datetime.fromisoformat(keyring.current.created_at)).days
+    return f"the master secret is {age} days old: {ROTATE}" if age >= OLD_DAYS else None
 
 
 def days_left(expires: datetime, now: Instant) -> int:

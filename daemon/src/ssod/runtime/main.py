@@ -46,6 +46,7 @@ from ssod.service.membership import Membership
 from ssod.service.node import Node
 from ssod.service.offload import Offload, database_silent, disk_silent
 from ssod.service.roles import Roles
+from ssod.service.rotation import Rotation
 from ssod.service.sealing import Sealing
 from ssod.service.secret import Secret
 from ssod.service.sso import Sso
@@ -59,6 +60,7 @@ from ssod.storage.engine import connect
 from ssod.storage.mappings import MappingRepository
 from ssod.storage.records import Certificate
 from ssod.storage.repository import Database, EnvironmentRepository, ServerRepository
+from ssod.storage.rotation import RotationRepository
 from ssod.storage.schema import REVISION
 from ssod.storage.standing import StandingRepository
 from ssod.storage.tickets import TicketRepository
@@ -78,6 +80,7 @@ from ssod.transport.routes import (
     MappingRoutes,
     MasterRoutes,
     RoleRoutes,
+    RotationRoutes,
     SecretRoutes,
     StatusRoutes,
     StoreRoutes,
@@ -209,6 +212,18 @@ class Daemon:
                 ),
             ).routes(),
             *SecretRoutes(self._node, secret).routes(),
+            *RotationRoutes(
+                Rotation(
+                    self._node,
+                    self._membership,
+                    environment,
+                    RotationRepository(self._database),
+                    self._authority,
+                    self._audit,
+                    self._offload,
+                    chance,
+                )
+            ).routes(),
             *AuditRoutes(self._authority, self._audit).routes(),
             *CertificateRoutes(Certificates(self._certificates, self._authority, self._audit, self._offload, clock)).routes(),
             *MasterRoutes(self._node, self._membership, mastership, servers, self._authority, self._audit, self._offload).routes(),

@@ -263,17 +263,14 @@ class Configurations:
         changes = self._compare(call, application.name, name, before, properties)
         if dry_run or (before is not None and not changes):
             return found, changes
-        keyring = await self._encryption.keyring_for_encryption()
-        self._audit.record(call, "change configuration", f"{application.name}/{name}", keyring.current.id.hex())
-        record = ConfigRecord(
-            application.name,
-            name,
-            found,
-            self._node.clock.now().utc,
-            self._seal(keyring, application.name, name, properties),
-        )
-        version = await self._offload(self._repository.put_config, record, keyring.current.id, found)
-        return version, changes
+
+        async def write(keyring: Keyring) -> int:
+            self._audit.record(call, "change configuration", f"{application.name}/{name}", keyring.current.id.hex())
+            sealed = self._seal(keyring, application.name, name, properties)
+            record = ConfigRecord(application.name, name, found, self._node.clock.now().utc, sealed)
+            return await self._offload(self._repository.put_config, record, keyring.current.id, found)
+
+        return await self._encryption.under_current(write), changes
 
     async def delete(self, call: Call, application_name: str, name: str, *, dry_run: bool) -> int:
         application = await self._authority.find(application_name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
 
 from ssod.core import envelope
 from ssod.core.envelope import Place
@@ -13,11 +15,17 @@ from ssod.service.authority import Authority
 from ssod.service.membership import Membership
 from ssod.service.node import Node
 from ssod.service.ports import Audit, Call
+from ssod.storage.applications import StaleKey
 from ssod.storage.records import Application
 
 # While detached, an encrypt request may ask once whether the master is back (seconds).
 PROBE_LIMIT = 1.5
 PROBE_PAUSE = 0.25
+
+# How often a value is sealed anew before its writer is told that the master secret keeps changing.
+TRIES = 4
+
+T = TypeVar("T")
 
 
 def place_of(application: str, context: str) -> Place:
@@ -88,6 +96,16 @@ class Encryption:
             attached.cancel()
         self._probed = self._node.clock.monotonic()
         return self._node.for_encryption()
+
+    async def under_current(self, write: Callable[[Keyring], Awaitable[T]]) -> T:
+        """What `write` does with the keyring that may encrypt now; once more, with another, where the database calls another secret
+        current by the time that it stores. Nobody who writes learns of a rotation. Raises StaleKey when this server stays behind.
+        """
+        for _ in range(TRIES - 1):
+            with suppress(StaleKey):
+                return await write(await self.keyring_for_encryption())
+            await self._membership.refresh()
+        return await write(await self.keyring_for_encryption())
 
     async def selftest(self, call: Call) -> tuple[str, float]:
         """Encrypts a random value under the current key and opens it again: (key id, seconds)."""

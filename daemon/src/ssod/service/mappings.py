@@ -282,8 +282,13 @@ class Mappings:
     async def _write(self, call: Call, application: Application, wanted: Sequence[tuple[Written, Wanted]]) -> list[Mapping]:
         """Seals what is to be sealed, and stores all of it or nothing. Returns the mappings as they are then."""
         # Disabling one, or renaming its account, needs no key, and so no master.
-        sealing = any(each.changes and each_wanted.credentials for each, each_wanted in wanted)
-        keyring = await self._encryption.keyring_for_encryption() if sealing else None
+        if any(each.changes and each_wanted.credentials for each, each_wanted in wanted):
+            return await self._encryption.under_current(partial(self._store, call, application, wanted))
+        return await self._store(call, application, wanted, None)
+
+    async def _store(
+        self, call: Call, application: Application, wanted: Sequence[tuple[Written, Wanted]], keyring: Keyring | None
+    ) -> list[Mapping]:
         key_id = keyring.current.id if keyring else None
         changes = []
         for number, (written, each) in enumerate(wanted):

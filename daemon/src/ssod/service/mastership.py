@@ -13,6 +13,7 @@ from ssod.service.membership import Membership
 from ssod.service.node import Node
 from ssod.service.offload import Offload
 from ssod.service.ports import Audit, Call, Noticed
+from ssod.service.sealing import as_the_database_says
 from ssod.storage.records import Environment
 from ssod.storage.repository import EnvironmentRepository
 
@@ -87,7 +88,9 @@ class MastershipService:
             # A crash from here on is mended at the next start: the database names this server, and its sealed copy opens.
             if node.keyring is not None:
                 backed_up = environment.backup is not None
-                await self._membership.sealing.adopt(node.keyring.at(epoch).with_backup(backed_up))
+                await self._membership.sealing.alter(
+                    lambda keyring: as_the_database_says(keyring, environment).at(epoch).with_backup(backed_up)
+                )
             await self._succeed(environment.master)
             # Nobody waits for the earlier master, which may be dead.
             telling = {name: told for name, told in self._membership.telling.items() if name != environment.master}

@@ -29,7 +29,7 @@ from ssod.errors import DatabaseUnavailable
 from ssod.service.node import Node
 from ssod.service.offload import Offload
 from ssod.service.ports import Audit, Noticed, PeerFailed, PeerRenewed, Peers
-from ssod.service.sealing import Sealing
+from ssod.service.sealing import Sealing, as_the_database_says
 from ssod.storage.records import Environment, Look, ServerRecord, ServerReport
 from ssod.storage.repository import EnvironmentRepository, ServerRepository
 
@@ -128,6 +128,8 @@ class Membership:
         if node.keyring is not None and node.keyring.environment != environment.id:
             self._warn("the keyring of this host belongs to another environment and is not used")
             node.adopt(None)
+        if environment.epoch >= node.state.epoch:
+            await self.sealing.alter(lambda keyring: as_the_database_says(keyring, environment))
         if isinstance(outside, ResumeMastership):
             await self._resume(environment)
         elif isinstance(outside, TellOthers):
@@ -207,7 +209,9 @@ class Membership:
         node = self.node
         if telling:
             await asyncio.wait(telling.values(), timeout=patience)
-        own = Noticed(node.state.server, True, node.attached, node.key_id, node.state.epoch, 0.0, None)
+        own = Noticed(
+            node.state.server, True, node.attached, node.key_id, node.state.epoch, 0.0, None, node.held_key_ids, node.sealed_key_id
+        )
         silent = f"told; no answer within {patience:g} s"
         return [
             own
@@ -236,7 +240,7 @@ class Membership:
         if must_wait(environment.earlier_master_confirmed) > 0 and waited <= CONFIRMATION_WINDOW:
             return  # the watcher looks again
         if self.node.keyring is not None and self.node.keyring.epoch != environment.epoch:
-            await self.sealing.adopt(self.node.keyring.at(environment.epoch))
+            await self.sealing.alter(lambda keyring: as_the_database_says(keyring, environment).at(environment.epoch))
         began, taken = self.node.clock.now(), self._taken
         # Never while an earlier confirmation is taken back: that of the mastership which begins here must stand.
         async with self._settling:
@@ -256,12 +260,14 @@ class Membership:
             node.owed = (environment.epoch, environment.confirmation)
 
     def unfit(self, environment: Environment) -> list[str]:
-        """Why this host's keyring is not the one that the database needs; empty when it is."""
-        keyring = self.node.keyring
+        """Why this host's keyring is not the one that the database needs; empty when it is. Which of its secrets is the current one
+        is for the database to say, also for one that was restored from before a rotation.
+        """
         if environment.current_key_id is None:
             return []
-        if keyring is None:
+        if self.node.keyring is None:
             return [NO_KEYRING]
+        keyring = as_the_database_says(self.node.keyring, environment)
         failed = keyring.failed_canaries(environment.canaries)
         if keyring.environment != environment.id:
             failed.append("the keyring belongs to another environment")
@@ -278,7 +284,8 @@ class Membership:
             return
         backed_up = environment.backup is not None and environment.backup.key_id == keyring.current.id
         if backed_up != keyring.backed_up:
-            await self.sealing.adopt(keyring.with_backup(backed_up))
+            of = keyring.current.id
+            await self.sealing.alter(lambda now: now.with_backup(backed_up) if now.current.id == of else now)
 
     def _compare_audit(self) -> None:
         """Once, before this server reports where its audit log ends: the log must hold what it held when it last did."""
@@ -345,10 +352,22 @@ class Membership:
             await self.report()
             return False
         if fetched.keyring is not None and fetched.epoch >= node.state.epoch:
-            await self.sealing.adopt(fetched.keyring)
+            await self._take(fetched.keyring)
         node.apply(MasterAnswered(master.name, fetched.epoch, node.clock.now()))
         await self.report()
         return node.attached
+
+    async def _take(self, keyring: Keyring) -> None:
+        """Uses the master's keyring. Where the two name another secret current, the database is asked anew: it decides."""
+        known = self.node.environment
+        if known is not None and known.current_key_id not in {None, keyring.current.id}:
+            known = await self.observe()
+        fitting = as_the_database_says(keyring, known) if known is not None else keyring
+        held = self.node.keyring
+        if held is None or held.etag != fitting.etag:
+            await self.sealing.adopt(fitting)
+        else:
+            await asyncio.sleep(LOOK_PAUSE)  # the master has not heard yet: it would answer the next question the same, and at once
 
     def _refuse(self, keyring: Keyring | None) -> str | None:
         """A keyring that does not fit the database is refused before it is used."""

@@ -167,6 +167,10 @@ class Node:
     def key_id(self) -> str | None:
         return self.keyring.current.id.hex() if self.keyring else None
 
+    @property
+    def held_key_ids(self) -> list[str]:
+        return sorted(key.hex() for key in self.keyring.keys) if self.keyring else []
+
     def certificate_warning(self) -> str | None:
         """What is to be done about this server's own certificate, if anything."""
         return refusals.certificate_warning(self.certificate_expires, self.clock.now())
@@ -174,4 +178,5 @@ class Node:
     def sentence(self) -> str:
         said = refusals.sentence(self.state, self.keyring, self.clock.now(), while_detached=self.encrypt_while_detached)
         removed = self.removed or refusals.refused_by_database(self.state)
-        return "; ".join(filter(None, [removed, said, self.certificate_warning()]))
+        old = refusals.age_warning(self.keyring, self.clock.now())
+        return "; ".join(filter(None, [removed, said, self.certificate_warning(), old]))

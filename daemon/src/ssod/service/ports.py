@@ -57,7 +57,9 @@ class Mandate(Protocol):
 
 
 class Noticed(NamedTuple):
-    """What a server answered when it was told to refresh. `detail` says why it is not attached."""
+    """What a server answered when it was told to refresh. `detail` says why it is not attached. `held_key_ids` are those of its
+    keyring; a server of an earlier version does not say.
+    """
 
     name: str
     reachable: bool
@@ -66,6 +68,8 @@ class Noticed(NamedTuple):
     epoch: int | None
     seconds: float
     detail: str | None
+    held_key_ids: list[str] = []  # noqa: RUF012  nobody writes to it
+    sealed_key_id: str | None = None
 
 
 class Fetched(NamedTuple):

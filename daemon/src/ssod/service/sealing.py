@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -13,6 +14,14 @@ from ssod.service.offload import Offload
 from ssod.storage.records import Environment
 
 
+def as_the_database_says(keyring: Keyring, environment: Environment) -> Keyring:
+    """The keyring with that secret current which the database calls so, if it has it: of a switch the database knows first."""
+    current = environment.current_key_id
+    if current is None or keyring.environment != environment.id or current == keyring.current.id or current not in keyring.keys:
+        return keyring
+    return keyring.with_current(current).with_backup(environment.backup is not None)
+
+
 class Sealing:
     def __init__(self, node: Node, copy: SealedCopy | None, disk: Offload, warn: Callable[[str], None]) -> None:
         """Without a `copy` nothing is kept on the disk."""
@@ -21,6 +30,8 @@ class Sealing:
         self._disk = disk
         self._warn = warn
         self._said = ""
+        # Of two changes at once, the second is made to what the first one left.
+        self._changing = asyncio.Lock()
 
     async def read(self) -> Keyring | None:
         """The keyring on this host's disk; None when there is none of use."""
@@ -48,8 +59,8 @@ class Sealing:
             opened = [name for name, canary in environment.canaries.items() if name in keys and keys[name].opens_canary(canary)]
             if keyring.environment != environment.id or not opened:
                 return
-            if environment.current_key_id is not None and environment.current_key_id in opened:
-                keyring = keyring.with_current(environment.current_key_id)
+            if environment.current_key_id in opened:
+                keyring = as_the_database_says(keyring, environment)
         self._node.adopt(keyring)
         self._node.sealed_key_id = keyring.current.id.hex()
         self._node.state = replace(self._node.state, epoch=max(keyring.epoch, self._node.state.epoch))
@@ -60,10 +71,13 @@ class Sealing:
         if self._copy is None:
             return
         kept = await self.read()
-        node.sealed_key_id = kept.current.id.hex() if kept is not None else None
         keyring = node.keyring
+        whole = kept is not None and (keyring is None or keyring.keys.keys() <= kept.keys.keys())
+        node.sealed_key_id = kept.current.id.hex() if kept is not None and whole else None
+        if keyring is None or (kept is not None and whole and kept.current.id == keyring.current.id):
+            return
         # One that holds a secret which this server does not know yet may be just being made: it is left alone.
-        if keyring is not None and (kept is None or (kept.current.id != keyring.current.id and kept.current.id in keyring.keys)):
+        if kept is None or kept.keys.keys() <= keyring.keys.keys():
             with suppress(OSError):  # adopt has said so, or nothing has changed since
                 await self.seal(keyring)
 
@@ -73,8 +87,20 @@ class Sealing:
             await self._disk(self._copy.write, keyring)
             self._node.sealed_key_id = keyring.current.id.hex()
 
+    async def alter(self, change: Callable[[Keyring], Keyring]) -> None:
+        """As `adopt`, of what the keyring becomes by a change; one that changes nothing does nothing."""
+        async with self._changing:
+            keyring = self._node.keyring
+            changed = change(keyring) if keyring is not None else None
+            if changed is not None and changed is not keyring:
+                await self._adopt(changed)
+
     async def adopt(self, keyring: Keyring) -> None:
         """Seals the keyring where this host keeps one, and uses it: a full disk costs the copy, not the service."""
+        async with self._changing:
+            await self._adopt(keyring)
+
+    async def _adopt(self, keyring: Keyring) -> None:
         try:
             await self.seal(keyring)
         except OSError as error:

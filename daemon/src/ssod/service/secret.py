@@ -23,6 +23,7 @@ from ssod.service.membership import Membership
 from ssod.service.node import Node
 from ssod.service.offload import Offload
 from ssod.service.ports import Audit, Call, Noticed
+from ssod.service.sealing import as_the_database_says
 from ssod.storage.records import BackupRecord, Environment, KeyRecord
 from ssod.storage.repository import EnvironmentRepository
 
@@ -139,9 +140,9 @@ class Secret:
         if keyring.environment != held.environment:
             raise BackupOfAnotherEnvironment(f"the backup belongs to environment {keyring.environment}, this is {held.environment}")
         missing = sorted(key.hex() for key in held.keys.keys() - keyring.keys.keys())
-        if missing or keyring.current.id != held.current.id:
+        if missing:
             raise BackupTooOld(
-                f"the backup's current key id is {keyring.current.id.hex()}, this server's is {held.current.id.hex()}",
+                f"the backup of {keyring.current.id.hex()} lacks {len(missing)} of the keys of this server's keyring",
                 next_step="make a new backup",
                 conditions=[f"key id {key} is not in the backup" for key in missing],
             )
@@ -149,7 +150,9 @@ class Secret:
             self._node.require_master()
             moment = self._node.clock.now().utc
             entry = BackupRecord(digest, held.current.id, moment, place, protection)
-            await self._offload(self._repository.record_backup, self._node.state.server, self._node.state.epoch, entry)
+            await self._offload(
+                self._repository.record_backup, self._node.state.server, self._node.state.epoch, entry, frozenset(keyring.keys)
+            )
             await self._membership.observe()
         return Verified(keyring, digest)
 
@@ -172,6 +175,7 @@ class Secret:
                 f"the backup belongs to environment {keyring.environment}; this database is environment {environment.id}",
                 next_step="look for the backup of this environment: FILE.about.json names its environment",
             )
+        keyring = as_the_database_says(keyring, environment)
         failed = keyring.failed_canaries(environment.canaries)
         if failed or keyring.current.id != environment.current_key_id:
             raise BackupTooOld(

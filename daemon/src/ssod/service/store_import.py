@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from ssod.core import envelope
 from ssod.core.envelope import Place
@@ -84,14 +85,19 @@ class StoreImport:
         ]
 
     async def _add(self, call: Call, new: Rows, judged_by: list[Application]) -> None:
-        keyring = await self._encryption.keyring_for_encryption() if _holds_values(new) else None
+        if _holds_values(new):
+            await self._encryption.under_current(partial(self._store, call, new, judged_by))
+        else:
+            await self._store(call, new, judged_by, None)
+        await self._authority.reload()
+
+    async def _store(self, call: Call, new: Rows, judged_by: list[Application], keyring: Keyring | None) -> None:
         key_id = keyring.current.id if keyring else None
         if keyring is not None:
             new = await self._under_current(keyring, new)
         for what in names(new):
             self._audit.record(call, "import store", what, key_id.hex() if key_id else "")
         await self._offload(self._repository.add, new, key_id, self._node.clock.now().utc, judged_by)
-        await self._authority.reload()
 
     async def _under_current(self, keyring: Keyring, new: Rows) -> Rows:
         """The same rows; what is sealed under a retired key is sealed again, under the current one."""

@@ -10,9 +10,12 @@ import msgspec
 
 
 class KeyRecord(NamedTuple):
+    """`retired_at` is None for the current one."""
+
     key_id: bytes
     canary: bytes
     created_at: datetime
+    retired_at: datetime | None = None
 
 
 class BackupRecord(NamedTuple):
@@ -23,8 +26,18 @@ class BackupRecord(NamedTuple):
     protection: str
 
 
+class NextKey(NamedTuple):
+    """The secret that a rotation is to make current. `backup` is a verified one that holds it; None when there is none."""
+
+    key_id: bytes
+    canary: bytes
+    created_at: datetime
+    backup: BackupRecord | None
+
+
 class Environment(NamedTuple):
-    """`backup` is the newest verified backup of the current key; None when there is none.
+    """`backup` is the newest verified backup of the current key; None when there is none. `keys` are those that rows may be sealed
+    under; `next_key` is none of them yet.
 
     `earlier_master_confirmed` is how many seconds ago, by the database's clock, a master of an earlier epoch last confirmed its
     mastership: it may act for a while yet. None when there is none such, or when it has stepped down. `confirmation` is when, by
@@ -39,6 +52,7 @@ class Environment(NamedTuple):
     backup: BackupRecord | None
     earlier_master_confirmed: float | None = None
     confirmation: float | None = None
+    next_key: NextKey | None = None
 
     @property
     def canaries(self) -> dict[bytes, bytes]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +22,7 @@ from ssod.errors import DatabaseUnavailable, InvalidValue, SecretExists, ServerI
 from ssod.storage import schema as t
 from ssod.storage.changes import Announced, Change, announce, collect
 from ssod.storage.engine import trusting
-from ssod.storage.records import BackupRecord, Environment, KeyRecord, Look, ServerRecord, ServerReport
+from ssod.storage.records import BackupRecord, Environment, KeyRecord, Look, NextKey, ServerRecord, ServerReport
 from ssod.storage.revoking import revoke_all_of
 
 
@@ -160,7 +160,7 @@ class Database:
 _READ_ONLY = "25006"
 
 # Told of who is the master, its secrets and backups, and who is enrolled; not of what each server reports of itself.
-_ENVIRONMENT = Change("environment")
+ENVIRONMENT = Change("environment")
 
 # The database's clock, in seconds since 1970: the one clock that the masters of two epochs share.
 _CLOCKS = {
@@ -173,16 +173,19 @@ def _clock(connection: Connection) -> float:
     return float(connection.execute(_CLOCKS[connection.dialect.name]).scalar_one())
 
 
-def read_environment(connection: Connection, *, lock: bool = False) -> Environment:
-    """The environment's row with its keys; `lock` keeps it as it is until the transaction ends."""
+def read_environment(connection: Connection, *, lock: bool = False, share: bool = False) -> Environment:
+    """The environment's row with its keys; `lock` keeps it as it is until the transaction ends, and so does `share`, which others
+    may do at the same time.
+    """
     statement = select(t.environment)
-    if lock:
-        statement = statement.with_for_update()
+    if lock or share:
+        statement = statement.with_for_update(read=share)
     row = connection.execute(statement).one()
     keys = connection.execute(select(t.master_key).order_by(t.master_key.c.created_at)).all()
     newest = connection.execute(
         select(t.backup).where(t.backup.c.key_id == row.current_key_id).order_by(t.backup.c.verified_at.desc()).limit(1)
     ).one_or_none()
+    coming = connection.execute(select(t.next_key)).one_or_none()
     earlier = None
     if row.confirmed_at is not None and row.confirmed_epoch < row.epoch:
         earlier = max(0.0, _clock(connection) - row.confirmed_at)
@@ -191,11 +194,36 @@ def read_environment(connection: Connection, *, lock: bool = False) -> Environme
         row.master,
         row.epoch,
         row.current_key_id,
-        tuple(KeyRecord(key.key_id, key.canary, aware(key.created_at)) for key in keys),
-        BackupRecord(newest.sha256, newest.key_id, aware(newest.verified_at), newest.place, newest.protection) if newest else None,
+        tuple(
+            KeyRecord(key.key_id, key.canary, aware(key.created_at), aware(key.retired_at) if key.retired_at else None)
+            for key in keys
+        ),
+        _backup(newest) if newest else None,
         earlier,
         row.confirmed_at if row.confirmed_epoch == row.epoch else None,
+        NextKey(coming.key_id, coming.canary, aware(coming.created_at), _backup(coming) if coming.sha256 else None)
+        if coming
+        else None,
     )
+
+
+def _backup(row: Any) -> BackupRecord:
+    return BackupRecord(row.sha256, row.key_id, aware(row.verified_at), row.place, row.protection)
+
+
+@contextmanager
+def acting_as_master(database: Database, server: str, epoch: int) -> Iterator[tuple[Connection, Environment]]:
+    """A transaction of the master of `epoch`, which stays that until it ends. Raises StaleEpoch."""
+    with database.transaction() as connection:
+        environment = read_environment(connection, lock=True)
+        refuse_stale(environment, server, epoch)
+        yield connection, environment
+        announce(connection, ENVIRONMENT)
+
+
+def refuse_stale(environment: Environment, server: str, epoch: int) -> None:
+    if environment.epoch != epoch or environment.master != server:
+        raise StaleEpoch(epoch, environment.epoch, environment.master)
 
 
 def _server(row: Any) -> ServerRecord:
@@ -271,7 +299,7 @@ class EnvironmentRepository:
                 raise StaleEpoch(expected_epoch, environment.epoch, environment.master)
             epoch = max(environment.epoch, newest_epoch) + 1
             connection.execute(update(t.environment).values(master=server, epoch=epoch))
-            announce(connection, _ENVIRONMENT)
+            announce(connection, ENVIRONMENT)
             return epoch
 
     def deactivate(self, server: str, epoch: int, *, acts: bool) -> int:
@@ -295,31 +323,32 @@ class EnvironmentRepository:
                     .where(t.environment.c.confirmed_epoch == epoch)
                     .values(confirmed_at=None, confirmed_epoch=None)
                 )
-            announce(connection, _ENVIRONMENT)
+            announce(connection, ENVIRONMENT)
             return epoch + 1
-
-    @contextmanager
-    def _as_master(self, server: str, epoch: int) -> Iterator[tuple[Connection, Environment]]:
-        with self._database.transaction() as connection:
-            environment = read_environment(connection, lock=True)
-            if environment.epoch != epoch or environment.master != server:
-                raise StaleEpoch(epoch, environment.epoch, environment.master)
-            yield connection, environment
-            announce(connection, _ENVIRONMENT)
 
     def add_first_secret(self, server: str, epoch: int, key: KeyRecord) -> None:
         """Makes `key` current in an environment that has no secret. Raises SecretExists, StaleEpoch."""
-        with self._as_master(server, epoch) as (connection, environment):
+        with acting_as_master(self._database, server, epoch) as (connection, environment):
             if environment.current_key_id is not None:
                 raise SecretExists(f"the environment has the master secret {environment.current_key_id.hex()}")
             connection.execute(insert(t.master_key).values(key._asdict()))
             connection.execute(update(t.environment).values(current_key_id=key.key_id))
 
-    def record_backup(self, server: str, epoch: int, record: BackupRecord) -> None:
-        """Makes a verified backup count. Raises StaleEpoch."""
-        with self._as_master(server, epoch) as (connection, _):
-            connection.execute(delete(t.backup).where(t.backup.c.sha256 == record.sha256))
-            connection.execute(insert(t.backup).values(record._asdict()))
+    def record_backup(self, server: str, epoch: int, record: BackupRecord, held: Collection[bytes] = ()) -> None:
+        """Makes a verified backup count: for the key that it names, and for the next one if that is among those `held` by it.
+
+        Raises StaleEpoch.
+        """
+        with acting_as_master(self._database, server, epoch) as (connection, environment):
+            keep_backup(connection, record)
+            if environment.next_key is not None and environment.next_key.key_id in held:
+                values = record._asdict() | {"key_id": environment.next_key.key_id}
+                connection.execute(update(t.next_key).values(values))
+
+
+def keep_backup(connection: Connection, record: BackupRecord) -> None:
+    connection.execute(delete(t.backup).where(t.backup.c.sha256 == record.sha256))
+    connection.execute(insert(t.backup).values(record._asdict()))
 
 
 class ServerRepository:
@@ -337,7 +366,7 @@ class ServerRepository:
             changed = connection.execute(update(t.server).where(t.server.c.name == name).values(values)).rowcount
             if changed == 0:
                 connection.execute(insert(t.server).values(name=name, enrolled_at=now, **values))
-            announce(connection, _ENVIRONMENT)
+            announce(connection, ENVIRONMENT)
             return _server(connection.execute(select(t.server).where(t.server.c.name == name)).one())
 
     def remove(self, name: str, now: datetime) -> None:
@@ -348,7 +377,7 @@ class ServerRepository:
             if connection.execute(delete(t.server).where(t.server.c.name == name)).rowcount == 0:
                 raise ServerNotFound(f"server {name} is not enrolled")
             revoke_all_of(connection, name, now)
-            announce(connection, _ENVIRONMENT)
+            announce(connection, ENVIRONMENT)
 
     def report(self, name: str, report: ServerReport, now: datetime) -> None:
         """Writes what an enrolled server says of itself; says nothing for one that is not."""

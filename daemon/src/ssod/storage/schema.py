@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 # The revision that this version of ssod reads and writes; the newest file in migrations/versions.
-REVISION = "0003"
+REVISION = "0004"
 
 metadata = MetaData()
 
@@ -48,6 +48,23 @@ master_key = Table(
     Column("key_id", LargeBinary(16), primary_key=True),
     Column("canary", LargeBinary, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
+    # Since when it is not the current one any more; NULL for the current one.
+    Column("retired_at", DateTime(timezone=True)),
+)
+
+# A row while a rotation is being prepared: the secret that is to be current next, and its verified backup once there is one. It is
+# none of the keys above: no row may be sealed under it yet, and a keyring without it is whole.
+next_key = Table(
+    "next_key",
+    metadata,
+    Column("one", Integer, CheckConstraint("one = 1"), primary_key=True, autoincrement=False),
+    Column("key_id", LargeBinary(16), nullable=False),
+    Column("canary", LargeBinary, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("sha256", String(64)),
+    Column("verified_at", DateTime(timezone=True)),
+    Column("place", Text),
+    Column("protection", String(20)),
 )
 
 backup = Table(

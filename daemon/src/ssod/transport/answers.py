@@ -10,7 +10,7 @@ from ssod.core.states import Attachment, Mastership
 from ssod.service.backup import About
 from ssod.storage.changes import Kind
 from ssod.storage.records import ApplicationType, Field, Flags
-from ssod.transport.documents import Bytes
+from ssod.transport.documents import Bytes, ValuePlace
 
 KeyId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
@@ -50,6 +50,7 @@ class ThisServer(Answer, frozen=True):
     sentence: str
     key_id: KeyId | None
     sealed_key_id: KeyId | None
+    held_key_ids: list[KeyId]
     epoch: int
     master: str | None
     mastership: Mastership
@@ -152,6 +153,8 @@ class Noticed(Answer, frozen=True):
     epoch: int | None
     seconds: float
     detail: str | None
+    held_key_ids: list[KeyId]
+    sealed_key_id: KeyId | None
 
 
 class Activated(Answer, frozen=True):
@@ -170,7 +173,8 @@ class Deactivated(Answer, frozen=True):
 class Key(Answer, frozen=True):
     key_id: KeyId
     created_at: Time
-    state: Literal["current", "retired"]
+    retired_at: Time | None
+    state: Literal["current", "next", "retired"]
 
 
 class VerifiedBackup(Answer, frozen=True):
@@ -210,8 +214,50 @@ class Restored(Answer, frozen=True):
     key_ids: list[KeyId]
 
 
+class NextKey(Answer, frozen=True):
+    key_id: KeyId
+    created_at: Time
+    backup: VerifiedBackup | None
+
+
+class Rotation(Answer, frozen=True):
+    current_key_id: KeyId | None
+    next: NextKey | None
+    values: dict[KeyId, int]
+    left: int
+
+
+class Prepared(Answer, frozen=True):
+    changed: bool
+    current_key_id: KeyId
+    next_key_id: KeyId
+
+
+class Switched(Answer, frozen=True):
+    changed: bool
+    current_key_id: KeyId
+    servers: list[Noticed]
+
+
+class RenewedValues(Answer, frozen=True):
+    renewed: int
+    last: ValuePlace | None
+    damaged: list[ValuePlace]
+
+
+class KeptKeyId(Answer, frozen=True):
+    key_id: KeyId
+    reason: str
+
+
+class Pruned(Answer, frozen=True):
+    pruned: list[KeyId]
+    kept: list[KeptKeyId]
+
+
 class Distributed(Answer, frozen=True):
     key_id: KeyId | None
+    next_key_id: KeyId | None
     servers: list[Noticed]
 
 
@@ -236,6 +282,8 @@ class NoticeTaken(Answer, frozen=True):
     key_id: KeyId | None
     epoch: int
     version: str
+    held_key_ids: list[KeyId]
+    sealed_key_id: KeyId | None
 
 
 class Application(Answer, frozen=True):

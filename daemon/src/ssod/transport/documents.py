@@ -180,6 +180,32 @@ class DistributeBody(Strict):
     timeout: Annotated[float, msgspec.Meta(gt=0, le=60)] = 10.0
 
 
+class ValuePlace(Strict):
+    """`owner` is the name of a configuration, or a mapping's principal."""
+
+    kind: Literal["config", "mapping"]
+    application: Name
+    owner: Principal
+    field: Name
+
+
+class SwitchBody(Strict):
+    without: list[Name] = []
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=60)] = 10.0
+    dry_run: bool = False
+
+
+class RenewBody(Strict):
+    after: ValuePlace | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=BATCH)] = BATCH
+
+
+class PruneBody(Strict):
+    days: Annotated[int, msgspec.Meta(ge=0, le=36_500)]
+    count: Annotated[int, msgspec.Meta(ge=0, le=1000)]
+    dry_run: bool = False
+
+
 class ActivateBody(Strict):
     expected_epoch: int | None = None
     dry_run: bool = False

@@ -39,6 +39,8 @@ class NoticeAnswer(msgspec.Struct):
     key_id: str | None
     epoch: int
     version: str
+    held_key_ids: list[str] = []
+    sealed_key_id: str | None = None
 
 
 class _ProblemDocument(msgspec.Struct):
@@ -127,7 +129,9 @@ class HttpPeers:
             return Noticed(server.name, False, False, None, None, time.monotonic() - started, str(error))
         took = time.monotonic() - started
         detail = None if said.attached else f"{server.name} was told, and is not attached"
-        return Noticed(server.name, True, said.attached, said.key_id, said.epoch, took, detail)
+        return Noticed(
+            server.name, True, said.attached, said.key_id, said.epoch, took, detail, said.held_key_ids, said.sealed_key_id
+        )
 
 
 def notice_answer(content: bytes) -> NoticeAnswer:

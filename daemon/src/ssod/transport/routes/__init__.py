@@ -7,6 +7,7 @@ from ssod.transport.routes.description import DescriptionRoutes
 from ssod.transport.routes.mappings import MappingRoutes
 from ssod.transport.routes.master import MasterRoutes
 from ssod.transport.routes.roles import RoleRoutes
+from ssod.transport.routes.rotation import RotationRoutes
 from ssod.transport.routes.secret import SecretRoutes
 from ssod.transport.routes.status import StatusRoutes
 from ssod.transport.routes.store import StoreRoutes
@@ -21,6 +22,7 @@ __all__ = [
     "MappingRoutes",
     "MasterRoutes",
     "RoleRoutes",
+    "RotationRoutes",
     "SecretRoutes",
     "StatusRoutes",
     "StoreRoutes",

@@ -204,5 +204,7 @@ class MasterRoutes:
                 "key_id": node.key_id,
                 "epoch": node.state.epoch,
                 "version": __version__,
+                "held_key_ids": node.held_key_ids,
+                "sealed_key_id": node.sealed_key_id,
             }
         )

@@ -26,7 +26,7 @@ from ssod.transport import answers as a
 from ssod.transport import documents as d
 from ssod.transport.app import Request, Response, Route, answer, body_as
 from ssod.transport.description import Description
-from ssod.transport.routes.shapes import noticed_documents, time_text
+from ssod.transport.routes.shapes import backup_document, noticed_documents, time_text
 
 BAD_BACKUP = (InvalidValue, WrongPassphrase, BackupDamaged, BackupOfAnotherEnvironment, BackupTooOld)
 
@@ -114,10 +114,15 @@ class SecretRoutes:
             {
                 "key_id": key.key_id.hex(),
                 "created_at": time_text(key.created_at),
+                "retired_at": time_text(key.retired_at),
                 "state": "current" if key.key_id == current else "retired",
             }
             for key in environment.keys
         ]
+        coming = environment.next_key
+        if coming is not None:
+            created = time_text(coming.created_at)
+            keys.append({"key_id": coming.key_id.hex(), "created_at": created, "retired_at": None, "state": "next"})
         return {
             "environment_id": environment.id,
             "current_key_id": current.hex() if current else None,
@@ -126,14 +131,7 @@ class SecretRoutes:
             "keys": keys,
             "held_key_ids": sorted(key.hex() for key in keyring.keys) if keyring else [],
             "sealed_key_id": self._node.sealed_key_id,
-            "backup": backup
-            and {
-                "key_id": backup.key_id.hex(),
-                "verified_at": time_text(backup.verified_at),
-                "place": backup.place,
-                "sha256": backup.sha256,
-                "protection": backup.protection,
-            },
+            "backup": backup and backup_document(backup),
         }
 
     async def show(self, request: Request) -> Response:
@@ -177,4 +175,12 @@ class SecretRoutes:
     async def distribute(self, request: Request) -> Response:
         body = self._distribute_body(request.body)
         noticed = await self._secret.distribute(request.call, body.servers, body.timeout)
-        return answer({"key_id": self._node.key_id, "servers": noticed_documents(noticed)})
+        environment = self._node.environment
+        coming = environment.next_key if environment else None
+        return answer(
+            {
+                "key_id": self._node.key_id,
+                "next_key_id": coming.key_id.hex() if coming else None,
+                "servers": noticed_documents(noticed),
+            }
+        )

@@ -9,7 +9,7 @@ from ssod.errors import InvalidValue
 from ssod.service.ciphertexts import Ciphertexts
 from ssod.service.ports import Noticed
 from ssod.service.secret import instant_text
-from ssod.storage.records import Application, Revocation, ServerRecord
+from ssod.storage.records import Application, BackupRecord, Revocation, ServerRecord
 from ssod.transport.app import Request
 
 
@@ -32,6 +32,10 @@ def server_document(server: ServerRecord) -> dict[str, Any]:
 def revocation_document(revocation: Revocation) -> dict[str, Any]:
     times = {"expires_at": time_text(revocation.expires_at), "revoked_at": time_text(revocation.revoked_at)}
     return revocation._asdict() | times
+
+
+def backup_document(backup: BackupRecord) -> dict[str, Any]:
+    return backup._asdict() | {"key_id": backup.key_id.hex(), "verified_at": time_text(backup.verified_at)}
 
 
 def application_document(application: Application) -> dict[str, Any]:

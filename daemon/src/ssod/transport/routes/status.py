@@ -104,6 +104,7 @@ class StatusRoutes:
                 "sentence": node.sentence(),
                 "key_id": node.key_id,
                 "sealed_key_id": node.sealed_key_id,
+                "held_key_ids": node.held_key_ids,
                 "epoch": state.epoch,
                 "master": state.master,
                 "mastership": node.mastership,
