@@ -14,7 +14,7 @@ SECRET = {
     "generated_at": "2026-11-23T10:00:00Z",
     "keys": [
         {"key_id": KEY, "created_at": "2026-11-23T10:00:00Z", "state": "current"},
-        {"key_id": OLD_KEY, "created_at": "2025-11-23T10:00:00Z", "state": "retired"},
+        {"key_id": OLD_KEY, "created_at": "2025-11-23T10:00:00Z", "retired_at": "2026-11-23T10:00:00Z", "state": "retired"},
     ],
     "held_key_ids": [KEY],
     "sealed_key_id": OLD_KEY,
@@ -31,8 +31,9 @@ SECRET = {
 def test_show_tells_which_keys_are_held_here(fake: FakeSsod, ssoctl: Ssoctl) -> None:
     fake.answers["GET /v1/secret"] = SECRET
     lines = ssoctl("secret", "show").out.splitlines()
-    assert next(line for line in lines if line.startswith(KEY)).split()[1::2] == ["current", "yes"]
-    assert next(line for line in lines if line.startswith(OLD_KEY)).split()[1::2] == ["retired", "no"]
+    assert next(line for line in lines if line.startswith(KEY)).split()[1:] == ["current", "2026-11-23T10:00:00Z", "-", "yes"]
+    retired = next(line for line in lines if line.startswith(OLD_KEY)).split()
+    assert retired[1:] == ["retired", "2025-11-23T10:00:00Z", "2026-11-23T10:00:00Z", "no"]
     assert any("current, verified 2026-11-23T11:00:00Z at m1:/b" in line for line in lines)
     assert json.loads(ssoctl("secret", "show", "--json").out) == SECRET
 

@@ -283,8 +283,8 @@ def test_a_backup_from_before_the_switch_restores_after_it(run: Run) -> None:
 
 @pytest.mark.parametrize("moved", [True, False])
 def test_a_database_from_before_the_rotation_opens(run: Run, moved: bool) -> None:
-    """Restored from an older copy, it calls the retired secret current, and the servers have it still. Where the master has moved since,
-    one is made the master anew.
+    """Restored from an older copy, it calls the retired secret current, and the servers have it still. Where the master has moved
+    since, one is made the master anew.
     """
 
     async def story(world: World) -> None:

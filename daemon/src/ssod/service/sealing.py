@@ -72,10 +72,13 @@ class Sealing:
             return
         kept = await self.read()
         keyring = node.keyring
-        whole = kept is not None and (keyring is None or keyring.keys.keys() <= kept.keys.keys())
-        node.sealed_key_id = kept.current.id.hex() if kept is not None and whole else None
-        if keyring is None or (kept is not None and whole and kept.current.id == keyring.current.id):
+        node.sealed_key_id = kept.current.id.hex() if kept is not None else None
+        if keyring is None or (
+            kept is not None and kept.current.id == keyring.current.id and kept.keys.keys() >= keyring.keys.keys()
+        ):
             return
+        if kept is not None and kept.current.id == keyring.current.id:
+            node.sealed_key_id = None  # it lacks a secret, and counts as none
         # One that holds a secret which this server does not know yet may be just being made: it is left alone.
         if kept is None or kept.keys.keys() <= keyring.keys.keys():
             with suppress(OSError):  # adopt has said so, or nothing has changed since
