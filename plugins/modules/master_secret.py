@@ -51,7 +51,7 @@ options:
     description:
       - With O(state=renewed), how many values a second at most, so that the database keeps serving. V(0) is no limit.
     type: int
-    default: 20000
+    default: 12000
   seconds:
     description:
       - With O(state=renewed), after how many seconds to end with what is done, so that the next task can tell how far it is.
@@ -153,11 +153,11 @@ SPEC: dict[str, t.Any] = {
     "state": {"type": "str", "choices": ["present", "prepared", "rotated", "renewed"], "default": "present"},
     "max_age": {"type": "int"},
     "without": {"type": "list", "elements": "str", "default": []},
-    "rate": {"type": "int", "default": 20000},
+    "rate": {"type": "int", "default": 12000},
     "seconds": {"type": "int", "default": 30},
 }
 SHOWN = ("state", "current_key_id", "next_key_id")
-BATCH = 1000
+BATCH = 250
 
 
 def plan_secret(before: t.Mapping[str, t.Any]) -> Plan:

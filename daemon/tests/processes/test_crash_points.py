@@ -122,6 +122,7 @@ def rotation(story: Story) -> None:
 def pruning(story: Story) -> None:
     """What a program keeps itself it has to encrypt anew before the secrets are forgotten that it is under."""
     story.ciphertexts.clear()
+    wait_for(lambda: story.plain.status()["key_id"] == story.master.status()["key_id"], "the server has heard of the rotation")
     story.write()
     story.master.ok("POST", "/v1/secret/prune", {"days": 0, "count": 0})
 

@@ -228,6 +228,25 @@ def test_values_are_re_encrypted_and_open_as_before(run: Run) -> None:
     run(story)
 
 
+def test_a_value_that_does_not_open_is_left_and_named(run: Run) -> None:
+    """The others are brought over all the same, and its secret is not forgotten."""
+
+    async def story(world: World) -> None:
+        m1, s1 = await world.servers("m1", "s1")
+        await with_fields(m1, s1)
+        for name in ("a", "b"):
+            await written(s1, name, "value")
+        with sqlite3.connect(world.root / "sso.db") as database:
+            database.execute("UPDATE config_value SET envelope = x'01' WHERE name = 'a'")
+        await rotate(m1, s1)
+        batch = await m1.rotation.renew(ADMIN, None, 100)
+        assert (batch.renewed, [place.owner for place in batch.damaged]) == (1, ["a"])
+        assert (await m1.rotation.prune(ADMIN, 0, 0, dry_run=False)).pruned == []
+        assert ("user:admin", "re-encrypt values", "app/a/x", "ciphertext-rejected") in m1.audit.lines
+
+    run(story)
+
+
 def test_another_master_goes_on_with_a_rotation(run: Run) -> None:
     """It holds the next secret and switches to it; the old master comes back as a server that has it too."""
 

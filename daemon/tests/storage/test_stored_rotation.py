@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
@@ -16,7 +16,7 @@ from ssod.storage.applications import ApplicationRepository
 from ssod.storage.mappings import MappingRepository
 from ssod.storage.records import Application, ApplicationType, BackupRecord, ConfigRecord, Field, KeyRecord, Mapping, MappingChange
 from ssod.storage.repository import Database, EnvironmentRepository
-from ssod.storage.rotation import Batch, RotationRepository, StoredValue, ValuePlace
+from ssod.storage.rotation import RotationRepository, StoredValue, ValuePlace
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 OLD, NEW = secret(1).id, secret(2).id
@@ -104,7 +104,7 @@ def test_who_is_not_the_master_of_the_epoch_changes_nothing(
     for step in (
         partial(rotation.prepare, server, epoch, key(3)),
         partial(rotation.switch, server, epoch, OLD, NEW, NOW),
-        partial(rotation.renew, server, epoch, OLD, None, 10, lambda values: [b"" for _ in values]),
+        partial(rotation.replace, server, epoch, OLD, []),
         partial(rotation.prune, server, epoch, [OLD]),
     ):
         with pytest.raises(StaleEpoch):
@@ -145,8 +145,12 @@ def filled(database: Database, environment: EnvironmentRepository) -> Applicatio
     return applications
 
 
-def renewed(values: Sequence[StoredValue]) -> list[bytes | None]:
-    return [b"new" for _ in values]
+def renew(rotation: RotationRepository, after: ValuePlace | None, limit: int) -> list[StoredValue]:
+    """One batch."""
+    values = rotation.under_others(NEW, after, limit)
+    assert {value.envelope for value in values} <= {b"old"}
+    assert rotation.replace("m1", 1, NEW, [(value, b"new") for value in values]) == len(values)
+    return values
 
 
 @pytest.mark.parametrize("limit", [1, 3, 6, 7, 8, 100])
@@ -157,35 +161,24 @@ def test_all_values_are_brought_over_whatever_the_batch(
     rotated(environment, rotation)
     assert rotation.counts() == {OLD: 8}
     seen: list[ValuePlace] = []
-
-    def renew(values: Sequence[StoredValue]) -> list[bytes | None]:
-        assert {value.envelope for value in values} <= {b"old"}
-        seen.extend(value.place for value in values)
-        return renewed(values)
-
-    last, batches = None, 0
-    while batches == 0 or last is not None:
-        batch = rotation.renew("m1", 1, NEW, last, limit, renew)
-        last, batches = batch.last, batches + 1
+    while batch := renew(rotation, seen[-1] if seen else None, limit):
+        seen += [value.place for value in batch]
     assert seen == PLACES
     assert rotation.counts() == {NEW: 8}
     assert filled.config("store", "b").envelopes == {"x": b"new", "y": b"new"}
-    assert rotation.renew("m1", 1, NEW, None, limit, renew) == Batch(0, None, ())
-    assert len(seen) == len(PLACES)
+    assert rotation.under_others(NEW, None, limit) == []
 
 
-def test_a_value_that_does_not_open_is_left_and_named(
+def test_a_value_that_somebody_has_written_meanwhile_stays_as_it_is(
     environment: EnvironmentRepository, rotation: RotationRepository, filled: ApplicationRepository
 ) -> None:
-    """The others are brought over all the same, and its key is not forgotten."""
+    """Of what was read before that, only the others are replaced."""
     rotated(environment, rotation)
-    bad = PLACES[3]
-    batch = rotation.renew("m1", 1, NEW, None, 100, lambda values: [None if v.place == bad else b"new" for v in values])
-    assert batch == Batch(7, None, (bad,))
-    assert rotation.counts() == {OLD: 1, NEW: 7}
-    with pytest.raises(VersionConflict):
-        rotation.prune("m1", 1, [OLD])
-    assert len(environment.read().keys) == 2
+    values = rotation.under_others(NEW, None, 100)
+    filled.put_config(ConfigRecord("store", "b", 1, NOW, {"x": b"newer"}), NEW, 1)
+    assert rotation.replace("m1", 1, NEW, [(value, b"new") for value in values]) == 6
+    assert filled.config("store", "b").envelopes == {"x": b"newer"}
+    assert rotation.counts() == {NEW: 7}
 
 
 def test_values_are_brought_under_the_current_key_only(
@@ -194,29 +187,34 @@ def test_values_are_brought_under_the_current_key_only(
     """Whoever works for an earlier rotation is told that there has been another."""
     rotated(environment, rotation)
     with pytest.raises(VersionConflict):
-        rotation.renew("m1", 1, OLD, None, 100, renewed)
+        rotation.replace("m1", 1, OLD, [(value, b"new") for value in rotation.under_others(NEW, None, 100)])
     assert rotation.counts() == {OLD: 8}
 
 
-def test_a_key_that_nothing_is_under_is_forgotten(
+def test_a_key_that_a_value_is_under_is_not_forgotten(
     environment: EnvironmentRepository, rotation: RotationRepository, filled: ApplicationRepository
 ) -> None:
-    """With its backups; the current one stays even if it is named."""
+    """One that nothing is under goes, with its backups; the current one stays even if it is named."""
     rotated(environment, rotation)
-    rotation.renew("m1", 1, NEW, None, 100, renewed)
+    renew(rotation, None, 7)
+    with pytest.raises(VersionConflict):
+        rotation.prune("m1", 1, [OLD])
+    assert len(environment.read().keys) == 2
+    renew(rotation, None, 7)
     rotation.prune("m1", 1, [OLD, NEW])
     found = environment.read()
     assert (set(found.canaries), found.backup) == ({NEW}, backup(NEW))
 
 
-def test_a_value_that_somebody_writes_is_left_out_and_nobody_waits(
+def test_a_value_that_somebody_is_writing_is_left_out_and_nobody_waits(
     environment: EnvironmentRepository, rotation: RotationRepository, filled: ApplicationRepository, database: Database
 ) -> None:
     """PostgreSQL locks rows: the batch passes over them. (SQLite has one writer at a time.)"""
     if database.kind != "postgresql":
         pytest.skip("SQLite locks no rows: a batch waits for the writer there")
     rotated(environment, rotation)
+    values = rotation.under_others(NEW, None, 100)
     with database.transaction() as connection:
         connection.execute(text("SELECT * FROM config_value WHERE name = 'b' FOR UPDATE"))
-        assert rotation.renew("m1", 1, NEW, None, 100, renewed) == Batch(6, None, ())
+        assert rotation.replace("m1", 1, NEW, [(value, b"new") for value in values]) == 6
     assert rotation.counts() == {OLD: 2, NEW: 6}

@@ -23,7 +23,7 @@ from ssod.cli.session import AsJson, DryRun, Session, Yes, session_of
 from ssod.cli.tables import rotation_facts
 
 LOOK = "ssoctl secret rotation"
-BATCH = 1000
+BATCH = 250
 # A value that somebody is writing is left out of a pass: it is under the current secret then, or is met in the next one.
 PASSES = 10
 # How often somebody who reads a file is told how far it is (seconds).
@@ -59,7 +59,7 @@ def rotate(
         list[str] | None,
         typer.Option("--without", metavar="SERVER", help="Leave this server behind, knowingly; can be repeated."),
     ] = None,
-    rate: Rate = 20_000,
+    rate: Rate = 12_000,
     yes: Yes = False,
 ) -> None:
     """Rotate the master secret: generate, back up, hand out, switch, re-encrypt. Nobody is refused meanwhile.

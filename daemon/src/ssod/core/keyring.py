@@ -123,11 +123,6 @@ class Keyring:
         others = [key for key in self.keys.values() if key is not current]
         return Keyring(self.environment, self.epoch, current, others, backed_up=self.backed_up and current is self.current)
 
-    def copy(self) -> Keyring:
-        """The same with ciphers of its own, for another thread."""
-        current, *retired = (MasterSecret(key.secret, key.created_at) for key in (self.current, *self.retired))
-        return Keyring(self.environment, self.epoch, current, retired, backed_up=self.backed_up)
-
     def with_secret(self, secret: MasterSecret) -> Keyring:
         """Another secret beside the current one."""
         return Keyring(self.environment, self.epoch, self.current, (*self.retired, secret), backed_up=self.backed_up)

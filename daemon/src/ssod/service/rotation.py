@@ -30,7 +30,10 @@ from ssod.service.ports import Audit, Call, Noticed
 from ssod.service.secret import instant_text
 from ssod.storage.records import Environment, KeyRecord, NextKey
 from ssod.storage.repository import EnvironmentRepository
-from ssod.storage.rotation import Batch, RotationRepository, StoredValue, ValuePlace
+from ssod.storage.rotation import RotationRepository, ValuePlace
+
+# Values are re-encrypted in the event loop's thread: everybody else has a turn after so many.
+TURN = 10
 
 
 class Progress(NamedTuple):
@@ -57,6 +60,16 @@ class Switched(NamedTuple):
     changed: bool
     current: bytes
     servers: list[Noticed]
+
+
+class Batch(NamedTuple):
+    """`renewed` values are under the current key now. `last` is where the next batch begins after; None when all were gone through.
+    `damaged` did not open, and were left as they were.
+    """
+
+    renewed: int
+    last: ValuePlace | None
+    damaged: list[ValuePlace]
 
 
 class Kept(NamedTuple):
@@ -196,19 +209,21 @@ class Rotation:
         if keyring is None:
             raise NoSecret("this master holds no keyring", next_step="see `ssoctl status`")
         self._audit.record(call, "re-encrypt values", f"up to {limit}", keyring.current.id.hex())
-        copy = keyring.copy()  # the ciphers of this one belong to the thread of the event loop
-        batch = await self._offload(
-            self._repository.renew,
-            self._node.state.server,
-            self._node.state.epoch,
-            keyring.current.id,
-            after,
-            limit,
-            lambda values: [_renewed(copy, value, self._random) for value in values],
+        values = await self._offload(self._repository.under_others, keyring.current.id, after, limit)
+        renewed, damaged = [], []
+        for number, value in enumerate(values):
+            if number % TURN == TURN - 1:
+                await asyncio.sleep(0)  # a turn for the others
+            place = _place(value.place)
+            try:
+                renewed.append((value, keyring.seal(place, keyring.open(place, value.envelope), self._random)))
+            except Rejected:
+                damaged.append(value.place)
+                self._audit.record(call, "re-encrypt values", "/".join(value.place[1:]), outcome="ciphertext-rejected")
+        count = await self._offload(
+            self._repository.replace, self._node.state.server, self._node.state.epoch, keyring.current.id, renewed
         )
-        for place in batch.damaged:
-            self._audit.record(call, "re-encrypt values", "/".join(place[1:]), outcome="ciphertext-rejected")
-        return batch
+        return Batch(count, values[-1].place if len(values) == limit else None, damaged)
 
     async def prune(self, call: Call, days: int, count: int, *, dry_run: bool) -> Pruned:
         """Takes retired secrets out of the keyrings: those which no value is under, that have been retired for so many days, and
@@ -225,15 +240,6 @@ class Rotation:
                 await self._membership.sealing.alter(lambda held: held.without(pruned))
                 await self._membership.observe()
             return Pruned(pruned, kept)
-
-
-def _renewed(keyring: Keyring, value: StoredValue, random: Random) -> bytes | None:
-    """The envelope under the current secret; None for one that does not open."""
-    place = _place(value.place)
-    try:
-        return keyring.seal(place, keyring.open(place, value.envelope), random)
-    except Rejected:
-        return None
 
 
 def _place(value: ValuePlace) -> Place:

@@ -5,7 +5,7 @@ Each method that writes is one transaction, in which the caller is the master st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -37,18 +37,8 @@ class StoredValue(NamedTuple):
     envelope: bytes
 
 
-class Batch(NamedTuple):
-    """`renewed` values are under the current key now. `last` is where the next batch begins after; None when all were gone through.
-    `damaged` did not open, and were left as they were.
-    """
-
-    renewed: int
-    last: ValuePlace | None
-    damaged: tuple[ValuePlace, ...]
-
-
-# Gives the envelope under the current key for each value; None for one that does not open.
-Renew = Callable[[Sequence[StoredValue]], Sequence[bytes | None]]
+# A value as it is stored, and its envelope under the current key.
+Renewed = tuple[StoredValue, bytes]
 
 
 class RotationRepository:
@@ -87,29 +77,31 @@ class RotationRepository:
                     found[key_id] = found.get(key_id, 0) + count
         return found
 
-    def renew(self, server: str, epoch: int, key_id: bytes, after: ValuePlace | None, limit: int, renew: Renew) -> Batch:
-        """Brings up to `limit` values that come after that place under the current key, which must be `key_id`.
-
-        Whoever writes a value meanwhile goes first: it is left out, as it is under the current key then. Raises StaleEpoch,
-        VersionConflict.
-        """
-        with self._database.transaction() as connection:
-            environment = read_environment(connection, share=True)
-            refuse_stale(environment, server, epoch)
-            if environment.current_key_id != key_id:
-                raise VersionConflict("the master secret has been rotated once more meanwhile", next_step="run it again")
-            values: list[StoredValue] = []
+    def under_others(self, key_id: bytes, after: ValuePlace | None, limit: int) -> list[StoredValue]:
+        """Up to `limit` values that come after that place and are under another key than `key_id`."""
+        values: list[StoredValue] = []
+        with self._database.reads() as connection:
             for kind in _TABLES:
                 if after is None or kind >= after.kind:
                     here = after if after is not None and after.kind == kind else None
                     values += _under_others(connection, kind, key_id, here, limit - len(values))
                 if len(values) == limit:
                     break
-            renewed = list(zip(values, renew(values), strict=True))
-            for kind in _TABLES:
-                _replace(connection, kind, key_id, [(v, new) for v, new in renewed if v.place.kind == kind and new is not None])
-            damaged = tuple(value.place for value, new in renewed if new is None)
-            return Batch(len(values) - len(damaged), values[-1].place if len(values) == limit else None, damaged)
+        return values
+
+    def replace(self, server: str, epoch: int, key_id: bytes, renewed: Sequence[Renewed]) -> int:
+        """Puts values under the current key, which must be `key_id`, in the place of what they are under now; says how many.
+
+        Whoever writes a value meanwhile goes first: it is left as it is. Raises StaleEpoch, VersionConflict.
+        """
+        with self._database.transaction() as connection:
+            environment = read_environment(connection, share=True)
+            refuse_stale(environment, server, epoch)
+            if environment.current_key_id != key_id:
+                raise VersionConflict("the master secret has been rotated once more meanwhile", next_step="run it again")
+            return sum(
+                _replace(connection, kind, key_id, [each for each in renewed if each[0].place.kind == kind]) for kind in _TABLES
+            )
 
     def prune(self, server: str, epoch: int, key_ids: Collection[bytes]) -> None:
         """Forgets retired keys that no value is sealed under. Raises StaleEpoch; VersionConflict where one is."""
@@ -127,50 +119,52 @@ def _under_others(connection: Connection, kind: Kind, key_id: bytes, after: Valu
     statement = select(*place, table.c.envelope).where(table.c.key_id != key_id).order_by(*place).limit(limit)
     if after is not None:
         statement = statement.where(tuple_(*place) > tuple_(after.application, after.owner, after.field))
-    rows = connection.execute(statement.with_for_update(skip_locked=True)).all()
-    return [StoredValue(ValuePlace(kind, row[0], row[1], row[2]), row[3]) for row in rows]
+    return [StoredValue(ValuePlace(kind, row[0], row[1], row[2]), row[3]) for row in connection.execute(statement)]
 
 
-def _replace(connection: Connection, kind: Kind, key_id: bytes, renewed: list[tuple[StoredValue, bytes]]) -> None:
+def _replace(connection: Connection, kind: Kind, key_id: bytes, renewed: Sequence[Renewed]) -> int:
     if not renewed:
-        return
+        return 0
     if connection.dialect.name == "postgresql":
         # One statement for all of them: of many short ones, most of the time goes by between them.
-        connection.execute(
-            _MANY[kind],
-            {
-                "key_id": key_id,
-                "applications": [value.place.application for value, _ in renewed],
-                "owners": [value.place.owner for value, _ in renewed],
-                "fields": [value.place.field for value, _ in renewed],
-                "envelopes": [envelope for _, envelope in renewed],
-            },
-        )
-        return
+        columns = {
+            "applications": [value.place.application for value, _ in renewed],
+            "owners": [value.place.owner for value, _ in renewed],
+            "fields": [value.place.field for value, _ in renewed],
+            "before": [value.envelope for value, _ in renewed],
+            "envelopes": [envelope for _, envelope in renewed],
+        }
+        return connection.execute(_MANY[kind], {"key_id": key_id, **columns}).rowcount
     table, owner = _TABLES[kind]
-    connection.execute(
-        update(table)
-        .where(
-            table.c.application == bindparam("in_application"),
-            table.c[owner] == bindparam("of_owner"),
-            table.c.field == bindparam("in_field"),
-        )
-        .values(key_id=key_id, envelope=bindparam("renewed")),
-        [
-            {"in_application": place.application, "of_owner": place.owner, "in_field": place.field, "renewed": envelope}
-            for (place, _), envelope in renewed
-        ],
+    here = (
+        (table.c.application == bindparam("in_application"))
+        & (table.c[owner] == bindparam("of_owner"))
+        & (table.c.field == bindparam("in_field"))
+        & (table.c.envelope == bindparam("before"))
     )
+    rows = [
+        {
+            "in_application": place.application,
+            "of_owner": place.owner,
+            "in_field": place.field,
+            "before": before,
+            "renewed": envelope,
+        }
+        for (place, before), envelope in renewed
+    ]
+    return connection.execute(update(table).where(here).values(key_id=key_id, envelope=bindparam("renewed")), rows).rowcount
 
 
 def _many(table: Table, owner: str) -> Any:
     return text(
-        f"UPDATE {table.name} AS v SET key_id = :key_id, envelope = n.envelope "  # noqa: S608  of our own two tables
-        "FROM unnest(:applications, :owners, :fields, :envelopes) AS n(application, owner, field, envelope) "
-        f"WHERE v.application = n.application AND v.{owner} = n.owner AND v.field = n.field"
+        f"UPDATE {table.name} AS v SET key_id = :key_id, envelope = n.envelope FROM ("  # noqa: S608  of our own two tables
+        f"SELECT v.ctid AS row, n.envelope FROM {table.name} AS v "
+        "JOIN unnest(:applications, :owners, :fields, :before, :envelopes) AS n(application, owner, field, before, envelope) "
+        f"ON v.application = n.application AND v.{owner} = n.owner AND v.field = n.field AND v.envelope = n.before "
+        "FOR UPDATE OF v SKIP LOCKED) AS n WHERE v.ctid = n.row"
     ).bindparams(
         *(bindparam(name, type_=ARRAY(Text)) for name in ("applications", "owners", "fields")),
-        bindparam("envelopes", type_=ARRAY(LargeBinary)),
+        *(bindparam(name, type_=ARRAY(LargeBinary)) for name in ("before", "envelopes")),
     )
 
 
