@@ -145,9 +145,8 @@ import time
 import typing as t
 
 from ansible_collections.holdfast.sso.plugins.module_utils._module import Fields, Plan, SsoModule, chosen
-from ansible_collections.holdfast.sso.plugins.module_utils._views import secret_view
-
 from ansible_collections.holdfast.sso.plugins.module_utils._ssod import Ssod, SsodError
+from ansible_collections.holdfast.sso.plugins.module_utils._views import secret_view
 
 SPEC: dict[str, t.Any] = {
     "state": {"type": "str", "choices": ["present", "prepared", "rotated", "renewed"], "default": "present"},
