@@ -19,6 +19,7 @@ MAPPINGS = 6000
 ROTATE = "holdfast.sso.rotate_secret"
 # So slow that there is a middle of it.
 SLOWLY = ("-e", f"sso_rotate_rate={MAPPINGS // 4}")
+USED = {"administrators": ["group:probe"]}
 DUMP = "/var/tmp/before.dump"  # noqa: S108  on a test host of our own
 
 env = Environment("mol-lifecycle", PROJECT / "inventories" / "standby" / "groups.yml")
@@ -87,10 +88,10 @@ def read_on(host: str) -> str:
 with Watch(env) as watch:
     probes.start()
     began = time.time()
-    env.must_ask("m1", "PUT", "/v1/applications/kept", {"enabled": True, "fields": [{"name": "password", "masked": True}]})
+    env.must_ask("m1", "PUT", "/v1/applications/kept", {"enabled": True, **USED, "fields": [{"name": "password", "masked": True}]})
     env.must_ask("s1", "PUT", "/v1/applications/kept/config/in", {"properties": {"password": "from before"}})
     fields = [{"name": name, "masked": True} for name in ("password", "pin")]
-    env.must_ask("m1", "PUT", "/v1/applications/people", {"type": "individual", "enabled": True, "fields": fields})
+    env.must_ask("m1", "PUT", "/v1/applications/people", {"type": "individual", "enabled": True, **USED, "fields": fields})
     people = "principal,external_id,password,pin\n" + "".join(f"user:u{n},account{n},password{n},{n}\n" for n in range(MAPPINGS))
     say("  " + env.ssh("s1", "ssoctl mapping load people --format csv -", stdin=people.encode()).strip())
     env.ssh("db1", f"runuser -u postgres -- pg_dump --format=custom --file={DUMP} sso")
