@@ -19,7 +19,7 @@ MAPPINGS = 6000
 ROTATE = "holdfast.sso.rotate_secret"
 # So slow that there is a middle of it.
 SLOWLY = ("-e", f"sso_rotate_rate={MAPPINGS // 4}")
-USED = {"administrators": ["group:probe"]}
+USED = {"administrators": ["group:probe"], "users": ["group:probe"]}
 DUMP = "/var/tmp/before.dump"  # noqa: S108  on a test host of our own
 
 env = Environment("mol-lifecycle", PROJECT / "inventories" / "standby" / "groups.yml")
