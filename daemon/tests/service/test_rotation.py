@@ -325,11 +325,15 @@ def test_a_database_from_before_the_rotation_opens(run: Run, moved: bool) -> Non
             kept.backup(live)
         await m1.membership.observe()
         assert m1.node.can_encrypt != moved
+        seen = m1.node.state.epoch
+        if moved:
+            assert (await m1.mastership.deactivate(ADMIN, dry_run=False)).epoch == m1.environment.read().epoch < seen
         await m1.mastership.activate(ADMIN, None, dry_run=False)
         await s1.membership.noticed()
         for host in (m1, s1):
             assert host.node.key_id == first.hex()  # type: ignore[union-attr]
             assert await read(host, "in") == "before"
+            assert host.node.state.epoch == (seen + 1 if moved else seen), "no epoch is given out twice"
         await written(s1, "in", "again", 1)
 
     run(story)

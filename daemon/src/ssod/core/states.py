@@ -259,7 +259,8 @@ def _active_database_lost(state: State, event: DatabaseLost) -> Result:
 
 
 def _deactivated(state: State, event: Deactivated) -> Result:
-    passive = replace(state, mastership=Mastership.PASSIVE, master=None, epoch=event.epoch)
+    # Of a database that was restored from an older copy the epoch is a lower one, which must not be given out twice.
+    passive = replace(state, mastership=Mastership.PASSIVE, master=None, epoch=max(state.epoch, event.epoch))
     return _detach(passive, "no server is the master", event.at), (
         Announce(f"this server is no longer the master, epoch {event.epoch}"),
         SteppedDown(state.epoch),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import NamedTuple
 
 from ssod.core.states import CONFIRMATION_WINDOW, Deactivated, Mastership
 from ssod.errors import ActivationRefused, AuditUnavailable, DatabaseUnavailable, MastershipUnconfirmed, NotEnrolled, StaleEpoch
@@ -28,6 +29,14 @@ RETRY = 0.15
 LEAVE_SECONDS = 2.0
 
 THROUGH_THE_CLUSTER = "move the role through the cluster: run promote_master.yml, or `crm_resource --move`"
+
+
+class Left(NamedTuple):
+    """A mastership that was ended. `epoch` is the database's, or what this server knows of it where it could not be asked."""
+
+    changed: bool
+    recorded: bool
+    epoch: int
 
 
 class MastershipService:
@@ -141,8 +150,8 @@ class MastershipService:
         except DatabaseUnavailable as error:
             return [error.detail]
 
-    async def deactivate(self, call: Call, *, dry_run: bool) -> tuple[bool, bool]:
-        """Ends this server's mastership and leaves the environment without a master: (changed, whether the database knows).
+    async def deactivate(self, call: Call, *, dry_run: bool) -> Left:
+        """Ends this server's mastership and leaves the environment without a master.
 
         To cease to act is no act on a secret: where its mandate is gone, neither a lost database nor a full audit log prevents it.
         """
@@ -157,11 +166,11 @@ class MastershipService:
                         f"a mastership ends in the SSO database, which cannot be reached: {node.state.database_lost}",
                         next_step="bring it back; until then this master is unconfirmed and acts on nothing",
                     )
-                return stepped_down, False
+                return Left(stepped_down, False, node.state.epoch)
             if environment.master != node.state.server:
-                return stepped_down, True
+                return Left(stepped_down, True, environment.epoch)
             if dry_run:
-                return True, True
+                return Left(True, True, environment.epoch)
             try:
                 self._audit.record(call, "deactivate master", node.state.server)
             except AuditUnavailable as error:
@@ -173,15 +182,15 @@ class MastershipService:
                 await self._membership.observe()
                 if node.mandate.given():
                     raise
-                return stepped_down, True
+                return Left(stepped_down, True, node.state.epoch)
             except DatabaseUnavailable:
                 if node.mandate.given():
                     raise
-                return stepped_down, False
+                return Left(stepped_down, False, node.state.epoch)
             self._membership.changed_mastership(Deactivated(epoch, node.clock.now()))
             await self._membership.settle()
             await self._membership.report()
-            return True, True
+            return Left(True, True, epoch)
 
     async def _look_to_leave(self) -> Environment | None:
         """The environment; None when the database cannot be reached, or not soon, by a server that has left already."""

@@ -139,8 +139,7 @@ class MasterRoutes:
 
     async def deactivate(self, request: Request) -> Response:
         body = self._deactivate_body(request.body)
-        changed, recorded = await self._mastership.deactivate(request.call, dry_run=body.dry_run)
-        return answer({"changed": changed, "epoch": self._node.state.epoch, "recorded": recorded})
+        return answer((await self._mastership.deactivate(request.call, dry_run=body.dry_run))._asdict())
 
     async def list_servers(self, request: Request) -> Response:
         self._authority.everywhere(request.call.caller, "manage servers")
