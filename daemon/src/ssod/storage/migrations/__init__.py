@@ -15,6 +15,10 @@ from ssod.storage.engine import connect
 # Two servers that migrate at once must not both make the tables: an arbitrary number that means this migration.
 _ADVISORY_LOCK = 0x686F6C64
 
+# The oldest schema.REVISION whose ssod works on this version's schema, beside this version or after one step back. Every migration
+# after it only adds (CONTRIBUTING.md); 0002 required columns that the first version does not fill.
+OLDEST_TOLERATED = "0002"
+
 
 def _config(connection: Connection | None = None) -> Config:
     config = Config()
@@ -50,12 +54,12 @@ def migrate(url: str, password_file: str | None = None) -> bool:
         engine.dispose()
 
 
-def upgrade(engine: Engine) -> bool:
+def upgrade(engine: Engine, target: str = "head") -> bool:
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
         before = _revision(connection)
-        if before == _head():
+        if before == (_head() if target == "head" else target):
             return False
-        command.upgrade(_config(connection), "head")
+        command.upgrade(_config(connection), target)
         return True
