@@ -27,6 +27,7 @@ from ssod.service.membership import Membership
 from ssod.service.node import Node
 from ssod.service.offload import Offload
 from ssod.service.ports import Audit, Call, Noticed
+from ssod.service.sealing import as_the_database_says
 from ssod.service.secret import instant_text
 from ssod.storage.records import Environment, KeyRecord, NextKey
 from ssod.storage.repository import EnvironmentRepository
@@ -178,7 +179,10 @@ class Rotation:
                 coming.key_id,
                 self._node.clock.now().utc,
             )
-            # The others have been told by the database, and by their question to this master are told again.
+            # The others have been told by the database, and by their question to this master are told again. Whoever goes on with the
+            # next step finds the secret in use here: a look that is under way might take it up a moment later.
+            switched = await self._offload(self._environment.read)
+            await self._membership.sealing.alter(lambda held: as_the_database_says(held, switched))
             await self._membership.observe()
             return Switched(True, coming.key_id, noticed)
 
