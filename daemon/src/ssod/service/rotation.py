@@ -179,8 +179,8 @@ class Rotation:
                 coming.key_id,
                 self._node.clock.now().utc,
             )
-            # The others have been told by the database, and by their question to this master are told again. Whoever goes on with the
-            # next step finds the secret in use here: a look that is under way might take it up a moment later.
+            # The others have been told by the database, and are told again by their question to this master. Whoever goes on with
+            # the next step finds the secret in use here: a look that is under way might take it up a moment later.
             switched = await self._offload(self._environment.read)
             await self._membership.sealing.alter(lambda held: as_the_database_says(held, switched))
             await self._membership.observe()
