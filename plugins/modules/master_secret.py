@@ -20,7 +20,7 @@ description:
   - The secret is made where it lives. It never reaches Ansible; what is returned are key ids, which are public.
   - A secret that has not been backed up cannot encrypt. Use M(holdfast.sso.master_secret_backup) next.
   - A rotation is three steps, with a backup between the first two. Nobody is refused anything meanwhile. Each step can be
-    repeated, and what is done already is left alone; the playbook P(holdfast.sso.rotate_secret#playbook) takes them all.
+    repeated, and what is done already is left alone; the playbook C(holdfast.sso.rotate_secret) takes them all.
 extends_documentation_fragment:
   - holdfast.sso._ssod
   - holdfast.sso._ssod.attributes

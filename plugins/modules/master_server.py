@@ -131,8 +131,12 @@ def main() -> None:
     module = SsoModule(SPEC, returns="master")
     with module.reporting_errors():
         before = master_view(module.api.get("master"))
-        plan = plan_mastership(before, module.params["state"], change_mastership(module))
-        after = module.carry_out(plan, lambda: master_view(module.api.get("master")))
+        answer = change_mastership(module)
+        if not answer["changed"]:
+            before = {**before, "epoch": answer["epoch"]}
+        plan = plan_mastership(before, module.params["state"], answer)
+        # The epoch is the database's: what a server remembers is a later one where an older copy of the database was restored.
+        after = module.carry_out(plan, lambda: {**master_view(module.api.get("master")), "epoch": answer["epoch"]})
         module.finish(plan, chosen(before, SHOWN), chosen(after, SHOWN), result=after)
 
 
