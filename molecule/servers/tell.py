@@ -125,7 +125,7 @@ with Watch(env) as watch:
     promise(settled("s2") and starts(SERVERS) == before, "s2 encrypts, and no other server was restarted")
 
     say("it is removed, while it can be reached")
-    refused("a removal that does not say that the secret stays", "sso_rotate=no", REMOVE, "-e", "sso_removed_server=s2")
+    refused("a removal that does not say what becomes of the secret", "sso_rotate=no", REMOVE, "-e", "sso_removed_server=s2")
     refused("the removal of the master", "promote_master.yml", REMOVE, "-e", "sso_removed_server=m1", "-e", "sso_rotate=no")
     env.ssh("s2", "cp -a /etc/ssod/tls /srv/stolen")
     removal = env.must(REMOVE, "-e", "sso_removed_server=s2", "-e", "sso_rotate=no")
