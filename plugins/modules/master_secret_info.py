@@ -91,7 +91,7 @@ rotation:
     left:
       description: How many values are stored under a retired secret, and are to be brought under the current one.
       type: int
-    values:
+    counts:
       description: How many values are stored under each key id.
       type: dict
 """
@@ -105,7 +105,8 @@ def main() -> None:
     with module.reporting_errors():
         secret = secret_view(module.api.get("secret"))
         rotation = module.api.get("secret", "rotation") if module.params["rotation"] else None
-        module.report(secret=secret, rotation=rotation and {name: rotation[name] for name in ("left", "values")})
+        # In a template, rotation.values is the method of every dictionary.
+        module.report(secret=secret, rotation=rotation and {"left": rotation["left"], "counts": rotation["values"]})
 
 
 if __name__ == "__main__":
