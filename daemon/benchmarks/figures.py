@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import random
 import statistics
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
+from processes import CPUS
+
+from ssod import __version__
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -147,3 +153,22 @@ def table(figures: Sequence[Figure]) -> str:
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(lines)
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def finish(figures: list[Figure], path: Path, *, quick: bool, versions: Mapping[str, str] | None = None) -> int:
+    """Prints the table, writes the report, and returns the exit code: 1 when a target is missed.
+
+    `versions` are those of what was measured beside ssod.
+    """
+    all_versions = {"ssod": __version__, **(versions or {}), "python": sys.version.split()[0]}
+    report = Report("holdfast benchmark 1", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", quick, len(CPUS), all_versions, figures)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    print(table(figures))
+    missed = report.missed()
+    say(f"{len(missed)} of {sum(figure.met is not None for figure in figures)} targets missed; written to {path}")
+    return 1 if missed else 0

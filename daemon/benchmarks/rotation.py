@@ -16,7 +16,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -24,15 +23,11 @@ REPOSITORY = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
 import psycopg  # noqa: E402
-from figures import Figure, Limit, Report, against, alone, table  # noqa: E402
-from msgspec.json import encode, format  # noqa: E402
+from figures import Figure, Limit, against, alone, finish, say  # noqa: E402
 from pki import Authority  # noqa: E402
 from postgres import Postgres  # noqa: E402
-from processes import CPUS  # noqa: E402
 from servers import IDENTITY, OWN_GROUP, Server, make_ready  # noqa: E402
-from store import say  # noqa: E402
 
-from ssod import __version__  # noqa: E402
 from ssod.core.secretbytes import SecretBytes  # noqa: E402
 from ssod.seal import SealedCopy  # noqa: E402
 from ssod.service.mappings import place_of  # noqa: E402
@@ -175,14 +170,7 @@ def main() -> int:
         return 130
     finally:
         postgres.remove()
-    versions = {"ssod": __version__, "python": sys.version.split()[0]}
-    report = Report("holdfast benchmark 1", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", options.quick, len(CPUS), versions, figures)
-    options.report.parent.mkdir(parents=True, exist_ok=True)
-    options.report.write_bytes(format(encode(report), indent=2) + b"\n")
-    print(table(figures))
-    missed = report.missed()
-    say(f"{len(missed)} of {sum(figure.met is not None for figure in figures)} targets missed; written to {options.report}")
-    return 1 if missed else 0
+    return finish(figures, options.report, quick=options.quick)
 
 
 if __name__ == "__main__":

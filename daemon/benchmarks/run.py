@@ -17,7 +17,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +27,12 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 import database  # noqa: E402
 import holdfast  # noqa: E402
 import openbao  # noqa: E402
-from figures import Figure, Limit, Report, against, alone, table  # noqa: E402
+from figures import Figure, Limit, against, alone, finish, say  # noqa: E402
 from holdfast import APPLICATION, Holdfast, pid_of  # noqa: E402
 from load import LoadFailed, Target, check_h2load, in_turn  # noqa: E402
-from msgspec.json import encode, format  # noqa: E402
 from openbao import OpenBao  # noqa: E402
-from processes import CPUS, SERVER_CPU, cpu_seconds, pin, resident_mb, running  # noqa: E402
+from processes import SERVER_CPU, cpu_seconds, pin, resident_mb, running  # noqa: E402
 from servers import OWN_GROUP, wait_for  # noqa: E402
-
-from ssod import __version__  # noqa: E402
 
 VALUE_BYTES = 64
 BATCH = 1000
@@ -61,10 +57,6 @@ class Plan:
 
 FULL = Plan(rounds=7, seconds=2.0, idle_seconds=66.0, pairs=24, pgbench_seconds=5.0)
 QUICK = Plan(rounds=3, seconds=1.0, idle_seconds=30.0, pairs=2, pgbench_seconds=3.0)
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -261,15 +253,8 @@ def main() -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    versions = {"ssod": __version__, "openbao": openbao.VERSION, "python": sys.version.split()[0]}
-    report = Report("holdfast benchmark 1", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", options.quick, len(CPUS), versions, figures)
     path = options.report or REPOSITORY / "reports" / ("benchmark-database.json" if options.database else "benchmark.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(format(encode(report), indent=2) + b"\n")
-    print(table(figures))
-    missed = report.missed()
-    say(f"{len(missed)} of {sum(figure.met is not None for figure in figures)} targets missed; written to {path}")
-    return 1 if missed else 0
+    return finish(figures, path, quick=options.quick, versions={"openbao": openbao.VERSION})
 
 
 if __name__ == "__main__":

@@ -17,21 +17,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
-from figures import Figure, Limit, Report, against, alone, table  # noqa: E402
-from msgspec.json import encode, format  # noqa: E402
+from figures import Figure, Limit, against, alone, finish, say  # noqa: E402
 from pki import Authority  # noqa: E402
 from postgres import Postgres  # noqa: E402
-from processes import CPUS  # noqa: E402
 from servers import OWN_GROUP, Server, make_ready  # noqa: E402
 
-from ssod import __version__  # noqa: E402
 from ssod.storage.engine import connect  # noqa: E402
 from ssod.storage.mappings import MappingRepository  # noqa: E402
 from ssod.storage.migrations import migrate  # noqa: E402
@@ -39,10 +35,6 @@ from ssod.storage.repository import Database  # noqa: E402
 
 FIELDS = ("password", "pin")
 BLOCK = 200  # lookups on one side before it is the other's turn
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -178,14 +170,7 @@ def main() -> int:
         return 130
     finally:
         postgres.remove()
-    versions = {"ssod": __version__, "python": sys.version.split()[0]}
-    report = Report("holdfast benchmark 1", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", options.quick, len(CPUS), versions, figures)
-    options.report.parent.mkdir(parents=True, exist_ok=True)
-    options.report.write_bytes(format(encode(report), indent=2) + b"\n")
-    print(table(figures))
-    missed = report.missed()
-    say(f"{len(missed)} of {sum(figure.met is not None for figure in figures)} targets missed; written to {options.report}")
-    return 1 if missed else 0
+    return finish(figures, options.report, quick=options.quick)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def test_a_mandate_that_comes_back_is_acted_on_and_the_others_are_told(run: Run)
         m1.mandate.gone = False
         await m1.membership.mind_mandate()
         assert m1.node.mastership is Mastership.ACTIVE
-        for telling in m1.membership.telling.values():
+        for telling in m1.membership.notices.last.values():
             await telling
         assert s1.node.attached
         assert await waits(world, m2)

@@ -10,7 +10,7 @@ import pytest
 from hosts import ADMIN, APP, BEGAN, NOBODY, Host, World
 
 from ssod.core.envelope import key_id_of
-from ssod.errors import Forbidden, NotMaster, RotationRefused, ServerNotFound
+from ssod.errors import DatabaseUnavailable, Forbidden, NotMaster, RotationRefused, ServerNotFound
 from ssod.service.rotation import Kept
 from ssod.storage.applications import StaleKey
 from ssod.storage.records import BackupRecord, Field
@@ -366,6 +366,61 @@ def test_a_retired_secret_stays_while_anything_may_need_it(run: Run) -> None:
         sealed = m1.sealed.read()
         assert sealed is not None
         assert first not in sealed.keys
+
+    run(story)
+
+
+@pytest.mark.parametrize("who", ["cut off", "behind"])
+def test_nothing_is_forgotten_while_a_server_may_still_use_it(run: Run, who: str) -> None:
+    """What it encrypts for programs would open nowhere any more: it is named, also by a dry run, and the secret stays."""
+
+    async def story(world: World) -> None:
+        m1, s1 = await world.servers("m1", "s1")
+        before = s1.node.keyring
+        await rotate(m1, s1)
+        if who == "cut off":
+            world.network.cut.add("s1")
+        else:
+            s1.node.keyring = before
+            s1.membership.noticed = nothing  # type: ignore[method-assign]
+        for dry_run in (True, False):
+            found = await m1.rotation.prune(ADMIN, 0, 0, dry_run=dry_run)
+            assert found.pruned == []
+            assert found.kept[0].reason.startswith("s1 cannot be asked" if who == "cut off" else "s1 uses")
+        assert len(m1.node.held_key_ids) == 2
+
+    async def nothing() -> None:
+        """It does not hear of anything."""
+
+    run(story)
+
+
+def test_without_the_database_no_step_is_taken(run: Run) -> None:
+    """And it is said that it is the database: a secret there is."""
+
+    async def story(world: World) -> None:
+        (m1,) = await world.servers("m1")
+        m1.database.lost = True
+        for step in (m1.rotation.prepare(ADMIN), m1.rotation.switch(ADMIN, [], 1, dry_run=False)):
+            with pytest.raises(DatabaseUnavailable, match="which cannot be reached"):
+                await step
+
+    run(story)
+
+
+def test_a_next_secret_that_cannot_be_sealed_is_not_written_down(run: Run) -> None:
+    """A full disk costs nothing but the rotation, and is named with what to do."""
+
+    async def story(world: World) -> None:
+        (m1,) = await world.servers("m1")
+        path = world.root / "m1.sealed"
+        path.unlink()
+        path.mkdir()
+        with pytest.raises(RotationRefused, match="cannot be sealed on this master's disk") as refusal:
+            await m1.rotation.prepare(ADMIN)
+        assert refusal.value.next_step
+        assert m1.environment.read().next_key is None
+        assert len(m1.node.held_key_ids) == 1
 
     run(story)
 

@@ -113,10 +113,9 @@ def test_every_write_says_what_it_changed(database: Database, heard: list[Change
         assert heard == expected, number
 
 
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
 def test_postgresql_tells_who_listens(database: Database, open_database: Callable[[], Database]) -> None:
     """Names alone, and each change once."""
-    if database.kind != "postgresql":
-        pytest.skip("SQLite tells nobody")
     with open_database().engine.connect() as connection:
         listener = connection.connection.dbapi_connection
         assert isinstance(listener, psycopg.Connection)

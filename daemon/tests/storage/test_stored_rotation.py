@@ -206,12 +206,11 @@ def test_a_key_that_a_value_is_under_is_not_forgotten(
     assert (set(found.canaries), found.backup) == ({NEW}, backup(NEW))
 
 
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
 def test_a_value_that_somebody_is_writing_is_left_out_and_nobody_waits(
     environment: EnvironmentRepository, rotation: RotationRepository, filled: ApplicationRepository, database: Database
 ) -> None:
     """PostgreSQL locks rows: the batch passes over them. (SQLite has one writer at a time.)"""
-    if database.kind != "postgresql":
-        pytest.skip("SQLite locks no rows: a batch waits for the writer there")
     rotated(environment, rotation)
     values = rotation.under_others(NEW, None, 100)
     with database.transaction() as connection:

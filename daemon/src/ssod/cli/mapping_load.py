@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO, Protocol
+from typing import Annotated, BinaryIO
 
 import msgspec
 import typer
@@ -23,6 +23,7 @@ from ssod.cli.files import STANDARD_INPUT, is_readable_by_others, prepared, publ
 from ssod.cli.journal import Act
 from ssod.cli.mapping_files import BadLine, Entry, Format, entries
 from ssod.cli.output import say, show_document, warn
+from ssod.cli.progress import Advance, progress
 from ssod.cli.session import AsJson, DryRun, Session, session_of
 from ssod.errors import UNREADABLE
 
@@ -43,15 +44,6 @@ class Progress(msgspec.Struct):
     sha256: str
 
 
-class Bar(Protocol):
-    def advance(self, loaded: int, place: int) -> None: ...
-
-
-class _NoBar:
-    def advance(self, loaded: int, place: int) -> None:
-        """Nobody looks on."""
-
-
 def load(
     context: typer.Context,
     *,
@@ -69,8 +61,10 @@ def load(
     form = form or _format_of(file)
     with _opened(file) as stream:
         run = _Run(session_of(context), application, file, dry_run=dry_run)
-        with _bar(stream, quiet=as_json) as bar, closing(entries(stream, form)) as source:
-            run.load(source, stream, bar)
+        quiet = as_json or not sys.stderr.isatty()  # for a terminal, and nobody else
+        size = None if quiet else os.fstat(stream.fileno()).st_size or None
+        with progress(size, "mappings", quiet=quiet) as advance, closing(entries(stream, form)) as source:
+            run.load(source, stream, advance)
     document = run.total
     if as_json:
         show_document(msgspec.json.encode(document))
@@ -145,14 +139,14 @@ class _Run:
             next_step="remove it to load the whole file: mappings that are equal are left as they are",
         )
 
-    def load(self, source: Iterable[Entry], stream: BinaryIO, bar: Bar) -> None:
+    def load(self, source: Iterable[Entry], stream: BinaryIO, advance: Advance) -> None:
         place = stream.tell if self._file != STANDARD_INPUT else lambda: 0
         try:
             batches = _batches(self._after_skipped(source))
             # Of a pipe nothing is read ahead: whoever writes into it may keep a refusal waiting.
             for batch in batches if self._file == STANDARD_INPUT else _one_ahead(batches):
                 self._load(batch)
-                bar.advance(self._loaded, place())
+                advance(place(), self._loaded)
         except BadLine as bad:
             raise UsageRefused(
                 f"{self._file}:{bad.line}: {bad.what}", conditions=self._so_far(), next_step="mend that line and run it again"
@@ -254,26 +248,3 @@ def _one_ahead(batches: Iterator[list[Entry]]) -> Iterator[list[Entry]]:
         while (batch := ahead.result()) is not None:
             ahead = reader.submit(next, batches, None)
             yield batch
-
-
-@contextmanager
-def _bar(stream: BinaryIO, *, quiet: bool) -> Iterator[Bar]:
-    """How far the file has been read, how fast, and how long it will take yet: for a terminal, and nobody else."""
-    if quiet or not sys.stderr.isatty():
-        yield _NoBar()
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    total = os.fstat(stream.fileno()).st_size or None
-    columns = [BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[told]}"), TimeRemainingColumn()]
-    began = time.monotonic()
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("", total=total, told="")
-
-        class Shown:
-            def advance(self, loaded: int, place: int) -> None:
-                rate = loaded / (time.monotonic() - began)
-                progress.update(task, completed=place, told=f"{loaded:,} mappings, {rate:,.0f}/s, remaining")
-
-        yield Shown()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import typer
 
@@ -18,6 +16,7 @@ from ssod.cli.errors import Refused
 from ssod.cli.files import refuse_bad_target
 from ssod.cli.journal import Act
 from ssod.cli.output import say, show, show_document, warn
+from ssod.cli.progress import progress
 from ssod.cli.protection import Output, PassphraseFile, Protection, Recipients, Reminder, protection_of
 from ssod.cli.session import AsJson, DryRun, Session, Yes, session_of
 from ssod.cli.tables import rotation_facts
@@ -26,17 +25,11 @@ LOOK = "ssoctl secret rotation"
 BATCH = 250
 # A value that somebody is writing is left out of a pass: it is under the current secret then, or is met in the next one.
 PASSES = 10
-# How often somebody who reads a file is told how far it is (seconds).
-TELL = 10.0
 
 Rate = Annotated[
     int,
     typer.Option("--rate", min=0, metavar="N", help="At most N values a second, so that the database keeps serving; 0: no limit."),
 ]
-
-
-class Bar(Protocol):
-    def advance(self, renewed: int) -> None: ...
 
 
 def show_rotation(context: typer.Context, as_json: AsJson = False) -> None:
@@ -102,7 +95,7 @@ def _renew_all(session: Session, rate: int) -> None:
     began, renewed = time.monotonic(), 0
     done = list(session.journal.done)
     damaged: list[ValuePlace] = []
-    with _bar(left) as bar:
+    with progress(left, "values") as advance:
         for _ in range(PASSES):
             damaged = []
             for batch in _one_pass(session):
@@ -110,7 +103,7 @@ def _renew_all(session: Session, rate: int) -> None:
                 damaged += batch.damaged
                 # One line in the story of an interruption, and not one a batch.
                 session.journal.done[:] = [*done, Act(f"{renewed} values were re-encrypted", LOOK)]
-                bar.advance(renewed)
+                advance(renewed, renewed)
                 _slow_down(began, renewed, rate)
             left = session.client.read(path, Rotation).document.left
             if left <= len(damaged):
@@ -140,44 +133,7 @@ def _one_pass(session: Session) -> Iterator[Renewed]:
 
 def _slow_down(began: float, renewed: int, rate: int) -> None:
     if rate:
-        # The pause is what was asked for: the database has that time for others.
-        time.sleep(max(0.0, began + renewed / rate - time.monotonic()))
-
-
-@contextmanager
-def _bar(total: int) -> Iterator[Bar]:
-    """How much is done, how fast, and how long it will take yet."""
-    began = time.monotonic()
-
-    def told(renewed: int) -> str:
-        return f"{renewed:,} of {total:,} values, {renewed / max(time.monotonic() - began, 0.001):,.0f}/s"
-
-    if not sys.stderr.isatty():
-
-        class Lines:
-            said = began
-
-            def advance(self, renewed: int) -> None:
-                now = time.monotonic()
-                if now - self.said >= TELL:
-                    self.said = now
-                    remaining = (total - renewed) * (now - began) / max(renewed, 1)
-                    print(f"{told(renewed)}, {max(0.0, remaining):.0f} s remaining", file=sys.stderr, flush=True)
-
-        yield Lines()
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns = [BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[told]}, remaining"), TimeRemainingColumn()]
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("", total=total, told="")
-
-        class Shown:
-            def advance(self, renewed: int) -> None:
-                progress.update(task, completed=renewed, told=told(renewed))
-
-        yield Shown()
+        time.sleep(max(0.0, began + renewed / rate - time.monotonic()))  # asked for: the database is others' meanwhile
 
 
 def prune(
@@ -200,7 +156,7 @@ def prune(
     if would.document.pruned and not dry_run:
         confirm(f"forget {len(would.document.pruned)} retired secrets: {', '.join(would.document.pruned)}", yes=yes)
     act = Act("retired secrets were forgotten", "ssoctl secret show")
-    answer = would if dry_run else client.act("POST", path, body, Pruned, act)
+    answer = client.act("POST", path, body, Pruned, act) if would.document.pruned and not dry_run else would
     if as_json:
         show_document(answer.raw)
         return

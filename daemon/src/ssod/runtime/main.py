@@ -89,8 +89,6 @@ from ssod.transport.routes import (
 )
 
 STOP_GRACE = 10.0
-# How long a thread at work keeps the event loop waiting for the interpreter: while values are re-encrypted, readers notice it.
-SWITCH_SECONDS = 0.0005
 # How long a start waits for its first look at database and master before it says that it is ready (seconds).
 FIRST_LOOK = 10.0
 
@@ -410,7 +408,6 @@ def main() -> None:
     arguments = parser.parse_args()
     journal.quiet_libraries()
     os.umask(0o077)
-    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         config = load(arguments.config)
 

@@ -102,15 +102,15 @@ class MastershipService:
                 )
             await self._succeed(environment.master)
             # Nobody waits for the earlier master, which may be dead.
-            telling = {name: told for name, told in self._membership.telling.items() if name != environment.master}
-            noticed = await self._membership.answers(sorted({node.state.server, *telling}), telling, PATIENCE)
+            telling = {name: told for name, told in self._membership.notices.last.items() if name != environment.master}
+            noticed = await self._membership.notices.answers(sorted({node.state.server, *telling}), telling, PATIENCE)
             await self._membership.report()
             return True, noticed
 
     async def _succeed(self, earlier: str | None) -> None:
         """Begins to act: at once when the earlier master has stepped down, else when its confirmation is too old to act on."""
         if earlier is not None:
-            self._membership.tell([earlier])
+            self._membership.notices.tell([earlier])
         deadline = self._node.clock.monotonic() + CONFIRMATION_WINDOW + PATIENCE
         while True:
             environment = await self._membership.observe()

@@ -27,8 +27,9 @@ from ssod.core.states import (
 )
 from ssod.errors import DatabaseUnavailable
 from ssod.service.node import Node
+from ssod.service.notices import Notices
 from ssod.service.offload import Offload
-from ssod.service.ports import Audit, Noticed, PeerFailed, PeerRenewed, Peers
+from ssod.service.ports import Audit, PeerFailed, PeerRenewed, Peers
 from ssod.service.sealing import Sealing, as_the_database_says
 from ssod.storage.records import Environment, Look, ServerRecord, ServerReport
 from ssod.storage.repository import EnvironmentRepository, ServerRepository
@@ -36,12 +37,7 @@ from ssod.storage.repository import EnvironmentRepository, ServerRepository
 # Status is asked by monitoring and by people, many at once: one look serves them all.
 LOOK_PAUSE = 0.5
 
-# How long a server that was told may take to answer, whether or not somebody still waits for that (seconds).
-TELL_LIMIT = 10.0
-
 NO_KEYRING = "this host holds no keyring, neither cached nor sealed: restore the backup first (`ssoctl secret restore FILE`)"
-
-Telling = dict[str, asyncio.Task[Noticed]]
 
 
 class Membership:
@@ -80,7 +76,7 @@ class Membership:
         self._asked = 0
         self._taken = 0
         self._settling = asyncio.Lock()
-        self.telling: Telling = {}
+        self.notices = Notices(node, peers, lambda: self.enrolled, self.keep)
         self.last_known: Environment | None = None
         self.enrolled: dict[str, ServerRecord] = {}
 
@@ -133,7 +129,7 @@ class Membership:
         if isinstance(outside, ResumeMastership):
             await self._resume(environment)
         elif isinstance(outside, TellOthers):
-            self._tell_others()
+            self.notices.tell_all()
         await self.settle()
         await self._note_backup(environment)
         self._compare_audit()
@@ -186,42 +182,7 @@ class Membership:
         self._asked += 1
         self._taken = self._asked
         if isinstance(self.node.apply(event), TellOthers):
-            self._tell_others()
-
-    def tell(self, names: Iterable[str]) -> Telling:
-        """Tells servers to refresh, all at once; also those hear of it whose answer nobody waits for."""
-        node = self.node
-        telling = {
-            name: asyncio.create_task(
-                self.peers.notify(self.enrolled[name], node.state.server, node.state.epoch, TELL_LIMIT),
-            )
-            for name in names
-            if name != node.state.server and name in self.enrolled
-        }
-        self.keep(telling.values())
-        return telling
-
-    def _tell_others(self) -> None:
-        self.telling = self.tell(self.enrolled)
-
-    async def answers(self, names: Iterable[str], telling: Telling, patience: float) -> list[Noticed]:
-        """What each of `names` answered to `telling` within `patience` seconds; this server's own word included."""
-        node = self.node
-        if telling:
-            await asyncio.wait(telling.values(), timeout=patience)
-        own = Noticed(
-            node.state.server, True, node.attached, node.key_id, node.state.epoch, 0.0, None, node.held_key_ids, node.sealed_key_id
-        )
-        silent = f"told; no answer within {patience:g} s"
-        return [
-            own
-            if name == node.state.server
-            else telling[name].result()
-            if telling[name].done()
-            else Noticed(name, False, False, None, None, patience, silent)
-            for name in names
-            if name == node.state.server or name in telling
-        ]
+            self.notices.tell_all()
 
     async def _resume(self, environment: Environment) -> None:
         """The database calls this server the master: act, if the keyring is the one the database needs."""

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from ssod.core.envelope import Place
 from ssod.core.keyring import Keyring, Random, generate
-from ssod.errors import NoSecret, Rejected, RotationRefused, ServerNotFound
+from ssod.errors import DatabaseUnavailable, NoSecret, Rejected, RotationRefused, ServerNotFound
 from ssod.service.authority import Authority
 from ssod.service.configuration import place_of as config_place
 from ssod.service.mappings import place_of as mapping_place
@@ -32,6 +32,9 @@ from ssod.service.secret import instant_text
 from ssod.storage.records import Environment, KeyRecord, NextKey
 from ssod.storage.repository import EnvironmentRepository
 from ssod.storage.rotation import RotationRepository, ValuePlace
+
+# How long a server may take to say which secret it uses (seconds).
+ASK_SECONDS = 10.0
 
 # Values are re-encrypted in the event loop's thread: everybody else has a turn after so many.
 TURN = 10
@@ -122,7 +125,12 @@ class Rotation:
         await self._membership.observe()
         self._node.require_master()
         environment, keyring = self._node.environment, self._node.keyring
-        if environment is None or keyring is None or environment.current_key_id is None:
+        if environment is None:
+            raise DatabaseUnavailable(
+                f"a rotation is written down in the SSO database, which cannot be reached: {self._node.state.database_lost}",
+                next_step="bring it back, then run this again; it goes on where it was",
+            )
+        if keyring is None or environment.current_key_id is None:
             raise NoSecret("there is no master secret to rotate", next_step="generate it: run site.yml")
         return environment, keyring, environment.current_key_id
 
@@ -137,7 +145,13 @@ class Rotation:
             secret = generate(self._random, instant_text(now))
             self._audit.record(call, "prepare rotation", "", secret.id.hex())
             # Sealed here before the database knows of it, and handed out after.
-            await self._membership.sealing.seal(keyring.with_secret(secret))
+            try:
+                await self._membership.sealing.seal(keyring.with_secret(secret))
+            except OSError as error:
+                raise RotationRefused(
+                    f"the next secret cannot be sealed on this master's disk, and nothing was changed: {error.strerror or error}",
+                    next_step="make room there, then run this again",
+                ) from None
             key = KeyRecord(secret.id, secret.canary(self._random), now)
             await self._offload(self._repository.prepare, self._node.state.server, self._node.state.epoch, key)
             await self._membership.sealing.alter(lambda held: held.with_secret(secret))
@@ -160,7 +174,7 @@ class Rotation:
             if coming is None:
                 return Switched(False, current, [])
             wanted = sorted(enrolled.keys() - set(without))
-            noticed = await self._membership.answers(wanted, self._membership.tell(wanted), timeout)
+            noticed = await self._membership.notices.ask(wanted, timeout)
             failed = [*self._not_ready(coming, keyring), *self._without_next(coming.key_id.hex(), noticed)]
             if failed:
                 raise RotationRefused(
@@ -205,6 +219,15 @@ class Rotation:
                 failed.append(f"{each.name} may become master, and has no whole sealed copy of its keyring")
         return failed
 
+    async def _behind(self, current: bytes) -> str | None:
+        """The first server that may still use another secret than the current one; None when there is none."""
+        for each in await self._membership.notices.ask(sorted(self._membership.enrolled), ASK_SECONDS):
+            if not each.reachable:
+                return f"{each.name} cannot be asked whether it uses the current one: {each.detail}; bring it back, or remove it"
+            if each.key_id != current.hex():
+                return f"{each.name} uses {each.key_id or 'no secret'} still: see `ssoctl status` there"
+        return None
+
     async def renew(self, call: Call, after: ValuePlace | None, limit: int) -> Batch:
         """Brings one batch of values under the current secret. Raises NotMaster, StaleEpoch, VersionConflict."""
         self._may(call)
@@ -230,13 +253,17 @@ class Rotation:
         return Batch(count, values[-1].place if len(values) == limit else None, damaged)
 
     async def prune(self, call: Call, days: int, count: int, *, dry_run: bool) -> Pruned:
-        """Takes retired secrets out of the keyrings: those which no value is under, that have been retired for so many days, and
-        are not among the `count` that were retired last. Raises NotMaster, StaleEpoch.
+        """Takes retired secrets out of the keyrings: those which no value is under, that have been retired for so many days, are
+        not among the `count` that were retired last, and that no server may still use. Raises NotMaster, StaleEpoch.
         """
         async with self._one_at_a_time:
-            environment, keyring, _ = await self._begin(call)
+            environment, keyring, current = await self._begin(call)
             counts = await self._offload(self._repository.counts)
             pruned, kept = _sorted_out(environment, keyring, counts, self._node.clock.now().utc - timedelta(days=days), count)
+            behind = await self._behind(current) if pruned else None
+            if behind is not None:
+                # What it encrypts, or keeps a copy of, may be under one of these.
+                pruned, kept = [], [*(Kept(key, behind) for key in pruned), *kept]
             if pruned and not dry_run:
                 for key_id in pruned:
                     self._audit.record(call, "prune secret", "", key_id.hex())
@@ -261,10 +288,10 @@ def _sorted_out(
     since = {key: moment for key, moment in {**held, **retired}.items() if key not in staying}
     newest = sorted(since, key=lambda key: since[key], reverse=True)
     pruned, kept = [], []
-    for key in newest:
+    for number, key in enumerate(newest):
         if counts.get(key):
             kept.append(Kept(key, f"{counts[key]} values are sealed under it: re-encrypt them first"))
-        elif newest.index(key) < count:
+        elif number < count:
             kept.append(Kept(key, f"it is one of the {count} that were retired last"))
         elif since[key] > before:
             kept.append(Kept(key, f"it is retired since {instant_text(since[key])} only"))

@@ -209,4 +209,4 @@ class Secret:
             raise ServerNotFound(f"not enrolled: {', '.join(unknown)}", next_step="enrol them, or name only enrolled servers")
         self._audit.record(call, "distribute secret", ",".join(names or ["all"]), self._node.key_id or "")
         wanted = names or sorted(enrolled)
-        return await self._membership.answers(wanted, self._membership.tell(wanted), timeout)
+        return await self._membership.notices.ask(wanted, timeout)

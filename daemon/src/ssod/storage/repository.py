@@ -177,15 +177,16 @@ def read_environment(connection: Connection, *, lock: bool = False, share: bool 
     """The environment's row with its keys; `lock` keeps it as it is until the transaction ends, and so does `share`, which others
     may do at the same time.
     """
-    statement = select(t.environment)
+    # What a rotation is to make current is asked along, by an outer join: every writer looks here, and mostly it is not there.
+    both = t.next_key.c.one == t.environment.c.one
+    statement = select(t.environment, *_NEXT).join_from(t.environment, t.next_key, both, isouter=True)
     if lock or share:
-        statement = statement.with_for_update(read=share)
+        statement = statement.with_for_update(read=share, of=t.environment)
     row = connection.execute(statement).one()
     keys = connection.execute(select(t.master_key).order_by(t.master_key.c.created_at)).all()
     newest = connection.execute(
         select(t.backup).where(t.backup.c.key_id == row.current_key_id).order_by(t.backup.c.verified_at.desc()).limit(1)
     ).one_or_none()
-    coming = connection.execute(select(t.next_key)).one_or_none()
     earlier = None
     if row.confirmed_at is not None and row.confirmed_epoch < row.epoch:
         earlier = max(0.0, _clock(connection) - row.confirmed_at)
@@ -201,14 +202,25 @@ def read_environment(connection: Connection, *, lock: bool = False, share: bool 
         _backup(newest) if newest else None,
         earlier,
         row.confirmed_at if row.confirmed_epoch == row.epoch else None,
-        NextKey(coming.key_id, coming.canary, aware(coming.created_at), _backup(coming) if coming.sha256 else None)
-        if coming
-        else None,
+        _next_key(row),
     )
 
 
 def _backup(row: Any) -> BackupRecord:
     return BackupRecord(row.sha256, row.key_id, aware(row.verified_at), row.place, row.protection)
+
+
+_NEXT = [column.label(f"next_{column.name}") for column in t.next_key.c]
+
+
+def _next_key(row: Any) -> NextKey | None:
+    if row.next_key_id is None:
+        return None
+    backup = None
+    if row.next_sha256 is not None:
+        verified = aware(row.next_verified_at)
+        backup = BackupRecord(row.next_sha256, row.next_key_id, verified, row.next_place, row.next_protection)
+    return NextKey(row.next_key_id, row.next_canary, aware(row.next_created_at), backup)
 
 
 @contextmanager
