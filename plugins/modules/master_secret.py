@@ -47,6 +47,11 @@ options:
     type: list
     elements: str
     default: []
+  timeout:
+    description:
+      - With O(state=rotated), how long a server may take to say what it holds, in seconds. C(ssod) takes up to 60.
+    type: int
+    default: 10
   rate:
     description:
       - With O(state=renewed), how many values a second at most, so that the database keeps serving. V(0) is no limit.
@@ -130,6 +135,9 @@ rotation:
     renewed:
       description: How many values were brought under the current secret now.
       type: int
+    seconds:
+      description: How long that took.
+      type: float
     damaged:
       description: Values that do not open, and were left as they are.
       type: list
@@ -152,6 +160,7 @@ SPEC: dict[str, t.Any] = {
     "state": {"type": "str", "choices": ["present", "prepared", "rotated", "renewed"], "default": "present"},
     "max_age": {"type": "int"},
     "without": {"type": "list", "elements": "str", "default": []},
+    "timeout": {"type": "int", "default": 10},
     "rate": {"type": "int", "default": 12000},
     "seconds": {"type": "int", "default": 30},
 }
@@ -196,7 +205,8 @@ def instant(text: str) -> datetime.datetime:
 
 def how_far(api: Ssod, **more: t.Any) -> Fields:
     """The rotation as it is returned."""
-    return {"left": api.get("secret", "rotation")["left"], "renewed": 0, "damaged": [], "servers": [], **more}
+    nothing: Fields = {"renewed": 0, "seconds": 0.0, "damaged": [], "servers": []}
+    return {"left": api.get("secret", "rotation")["left"], **nothing, **more}
 
 
 def generate(module: SsoModule, before: Fields) -> tuple[Plan, Fields, Fields]:
@@ -221,8 +231,10 @@ def rotate(module: SsoModule, before: Fields) -> tuple[Plan, Fields, Fields]:
     plan = plan_rotation(before)
     servers = []
     if plan.changed:
-        body = {"without": module.params["without"], "dry_run": module.check_mode}
-        servers = module.api.post("secret", "rotation", "switch", body=body, timeout=60)["servers"]
+        timeout = module.params["timeout"]
+        body = {"without": module.params["without"], "timeout": timeout, "dry_run": module.check_mode}
+        # The daemon asks all of them at once; the rest is for its own answer.
+        servers = module.api.post("secret", "rotation", "switch", body=body, timeout=timeout + 30)["servers"]
     after = module.carry_out(plan, lambda: secret_view(module.api.get("secret")))
     return plan, after, {"rotation": how_far(module.api, servers=servers)}
 
@@ -245,7 +257,7 @@ def renew_values(module: SsoModule) -> Fields:
         damaged += batch["damaged"]
         after = batch["last"]
         if after is None or time.monotonic() - began > module.params["seconds"]:
-            return how_far(api, renewed=renewed, damaged=damaged)
+            return how_far(api, renewed=renewed, damaged=damaged, seconds=round(time.monotonic() - began, 1))
         if rate:
             # What is left of the time that so many values may take is the database's, for others.
             time.sleep(max(0.0, began + renewed / rate - time.monotonic()))

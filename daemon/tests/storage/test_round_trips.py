@@ -61,6 +61,12 @@ def test_credentials_are_one_question(database: Database, postgres: Postgres) ->
     assert len(statements(postgres.directory / "log", lambda: repository.first("app", ["user:u", "group:g"]))) == 1
 
 
+def test_a_look_at_the_environment_is_four_questions(database: Database, postgres: Postgres) -> None:
+    """Each server looks every few seconds: the environment with what is to be current next, its keys, their backup, the servers."""
+    asked = statements(postgres.directory / "log", EnvironmentRepository(database).look)
+    assert len([each for each in asked if "SELECT" in each]) == 4, "beside the question whether the connection is still good"
+
+
 def test_a_connection_that_was_ended_is_replaced(database: Database, postgres: Postgres) -> None:
     """It is not tried before: what is read goes over another one."""
     repository = ApplicationRepository(database)

@@ -9,11 +9,12 @@ from pathlib import Path
 import msgspec
 
 from ssod.cli.client import Answer, Client, path_of
-from ssod.cli.documents import About, Backup, BackupVerified, Master
+from ssod.cli.documents import Master
 from ssod.cli.errors import CliError, Refused, Unreachable, UsageRefused
 from ssod.cli.files import prepared, publish, read_back
 from ssod.cli.journal import Act
 from ssod.cli.protection import Protection
+from ssod.cli.secret_documents import About, Backup, BackupVerified
 from ssod.cli.session import Session
 
 LOOK = "ssoctl secret show"

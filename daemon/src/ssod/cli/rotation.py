@@ -11,13 +11,13 @@ import typer
 from ssod.cli import backups
 from ssod.cli.asking import confirm
 from ssod.cli.client import path_of
-from ssod.cli.documents import Prepared, Pruned, Renewed, Rotation, Switched, ValuePlace
 from ssod.cli.errors import Refused
 from ssod.cli.files import refuse_bad_target
 from ssod.cli.journal import Act
 from ssod.cli.output import say, show, show_document, warn
 from ssod.cli.progress import progress
 from ssod.cli.protection import Output, PassphraseFile, Protection, Recipients, Reminder, protection_of
+from ssod.cli.secret_documents import Prepared, Pruned, Renewed, Rotation, Switched, ValuePlace
 from ssod.cli.session import AsJson, DryRun, Session, Yes, session_of
 from ssod.cli.tables import rotation_facts
 

@@ -11,11 +11,11 @@ import typer
 from ssod.cli import backups, rotation
 from ssod.cli.asking import confirm
 from ssod.cli.client import path_of
-from ssod.cli.documents import Restored, Secret
 from ssod.cli.files import read_input, refuse_bad_target
 from ssod.cli.journal import Act
 from ssod.cli.output import say, show, show_document
 from ssod.cli.protection import Output, PassphraseFile, Recipients, Reminder, key_to_open, protection_of
+from ssod.cli.secret_documents import Restored, Secret
 from ssod.cli.session import AsJson, DryRun, Yes, session_of
 from ssod.cli.tables import keys_table, secret_facts
 

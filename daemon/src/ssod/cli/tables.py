@@ -12,20 +12,18 @@ from ssod.cli.documents import (
     ConfigSummary,
     Credentials,
     Environment,
-    Key,
     Mapping,
     Master,
     Notified,
     Revocation,
     Role,
-    Rotation,
-    Secret,
     Server,
     Status,
     ThisServer,
     UnitCredential,
 )
 from ssod.cli.output import printable
+from ssod.cli.secret_documents import Key, Rotation, Secret
 
 if TYPE_CHECKING:
     from rich.table import Table

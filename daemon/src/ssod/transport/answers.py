@@ -7,10 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from ssod.core.states import Attachment, Mastership
-from ssod.service.backup import About
 from ssod.storage.changes import Kind
 from ssod.storage.records import ApplicationType, Field, Flags
-from ssod.transport.documents import Bytes, ValuePlace
 
 KeyId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
@@ -168,112 +166,6 @@ class Deactivated(Answer, frozen=True):
     changed: bool
     epoch: int
     recorded: bool
-
-
-class Key(Answer, frozen=True):
-    key_id: KeyId
-    created_at: Time
-    retired_at: Time | None
-    state: Literal["current", "next", "retired"]
-
-
-class VerifiedBackup(Answer, frozen=True):
-    key_id: KeyId
-    verified_at: Time
-    place: str
-    sha256: str
-    protection: Literal["passphrase", "recipients"]
-
-
-class Secret(Answer, frozen=True):
-    environment_id: str
-    current_key_id: KeyId | None
-    epoch: int
-    generated_at: Time | None
-    keys: list[Key]
-    held_key_ids: list[KeyId]
-    sealed_key_id: KeyId | None
-    backup: VerifiedBackup | None
-
-
-class Backup(Answer, frozen=True):
-    backup: Bytes
-    about: About
-
-
-class BackupVerified(Answer, frozen=True):
-    environment_id: str
-    current_key_id: KeyId
-    key_ids: list[KeyId]
-    sha256: str
-
-
-class Restored(Answer, frozen=True):
-    changed: bool
-    current_key_id: KeyId
-    key_ids: list[KeyId]
-
-
-class NextKey(Answer, frozen=True):
-    key_id: KeyId
-    created_at: Time
-    backup: VerifiedBackup | None
-
-
-class Rotation(Answer, frozen=True):
-    current_key_id: KeyId | None
-    next: NextKey | None
-    values: dict[KeyId, int]
-    left: int
-
-
-class Prepared(Answer, frozen=True):
-    changed: bool
-    current_key_id: KeyId
-    next_key_id: KeyId
-
-
-class Switched(Answer, frozen=True):
-    changed: bool
-    current_key_id: KeyId
-    servers: list[Noticed]
-
-
-class RenewedValues(Answer, frozen=True):
-    renewed: int
-    last: ValuePlace | None
-    damaged: list[ValuePlace]
-
-
-class KeptKeyId(Answer, frozen=True):
-    key_id: KeyId
-    reason: str
-
-
-class Pruned(Answer, frozen=True):
-    pruned: list[KeyId]
-    kept: list[KeptKeyId]
-
-
-class Distributed(Answer, frozen=True):
-    key_id: KeyId | None
-    next_key_id: KeyId | None
-    servers: list[Noticed]
-
-
-class KeptKey(Answer, frozen=True):
-    id: KeyId
-    secret: Bytes
-    created_at: Time
-
-
-class Keyring(Answer, frozen=True):
-    format: Literal["holdfast keyring 1"]
-    environment: str
-    epoch: int
-    current: KeyId
-    backed_up: bool
-    keys: list[KeptKey]
 
 
 class NoticeTaken(Answer, frozen=True):

@@ -26,6 +26,7 @@ from ssod.service.ports import Audit
 from ssod.storage.repository import ServerRepository
 from ssod.transport import answers as a
 from ssod.transport import documents as d
+from ssod.transport import secret_answers as s
 from ssod.transport.app import LONGEST_WAIT, Request, Response, Route, answer, body_as
 from ssod.transport.description import ENROLLED, WAIT, Description
 from ssod.transport.protocol import TlsPeer
@@ -110,7 +111,7 @@ class MasterRoutes:
                 Description(
                     "The keyring, or a wait for its change",
                     ENROLLED,
-                    a.Keyring,
+                    s.Keyring,
                     query=(WAIT,),
                     problems=(NotMaster, MastershipUnconfirmed, AuditUnavailable),
                     conditional=True,

@@ -7,8 +7,8 @@ import msgspec
 from ssod.errors import MastershipUnconfirmed, NoSecret, NotMaster, RotationRefused, ServerNotFound, StaleEpoch, VersionConflict
 from ssod.service.rotation import Rotation
 from ssod.storage.rotation import ValuePlace
-from ssod.transport import answers as a
 from ssod.transport import documents as d
+from ssod.transport import secret_answers as s
 from ssod.transport.app import Request, Response, Route, answer, body_as
 from ssod.transport.description import Description
 from ssod.transport.routes.shapes import backup_document, noticed_documents, time_text
@@ -33,13 +33,13 @@ class RotationRoutes:
                 "GET",
                 path,
                 self.show,
-                Description("Show how far a rotation is, and which key values are under", "manage secret", a.Rotation),
+                Description("Show how far a rotation is, and which key values are under", "manage secret", s.Rotation),
             ),
             Route(
                 "POST",
                 f"{path}/prepare",
                 self.prepare,
-                Description("Generate the next secret, if there is none", "manage secret", a.Prepared, d.Empty, problems=AS_MASTER),
+                Description("Generate the next secret, if there is none", "manage secret", s.Prepared, d.Empty, problems=AS_MASTER),
             ),
             Route(
                 "POST",
@@ -48,7 +48,7 @@ class RotationRoutes:
                 Description(
                     "Make the next secret the current one, when every server holds it",
                     "manage secret",
-                    a.Switched,
+                    s.Switched,
                     d.SwitchBody,
                     problems=(*AS_MASTER, RotationRefused, ServerNotFound, VersionConflict),
                 ),
@@ -60,7 +60,7 @@ class RotationRoutes:
                 Description(
                     "Bring a batch of values under the current secret",
                     "manage secret",
-                    a.RenewedValues,
+                    s.RenewedValues,
                     d.RenewBody,
                     problems=(*AS_MASTER, VersionConflict),
                 ),
@@ -72,7 +72,7 @@ class RotationRoutes:
                 Description(
                     "Forget retired secrets that nothing needs",
                     "manage secret",
-                    a.Pruned,
+                    s.Pruned,
                     d.PruneBody,
                     problems=(*AS_MASTER, VersionConflict),
                 ),

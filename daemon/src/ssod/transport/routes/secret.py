@@ -22,8 +22,8 @@ from ssod.service.backup import Opener
 from ssod.service.node import Node
 from ssod.service.secret import Secret
 from ssod.storage.records import Environment
-from ssod.transport import answers as a
 from ssod.transport import documents as d
+from ssod.transport import secret_answers as s
 from ssod.transport.app import Request, Response, Route, answer, body_as
 from ssod.transport.description import Description
 from ssod.transport.routes.shapes import backup_document, noticed_documents, time_text
@@ -48,7 +48,7 @@ class SecretRoutes:
                 "GET",
                 "/v1/secret",
                 self.show,
-                Description("Show the key ids and the backup, never the secret", "manage secret", a.Secret),
+                Description("Show the key ids and the backup, never the secret", "manage secret", s.Secret),
             ),
             Route(
                 "POST",
@@ -57,7 +57,7 @@ class SecretRoutes:
                 Description(
                     "Generate the first master secret",
                     "manage secret",
-                    a.Secret,
+                    s.Secret,
                     d.Empty,
                     problems=(NotMaster, SecretExists, StaleEpoch, MastershipUnconfirmed),
                 ),
@@ -67,7 +67,7 @@ class SecretRoutes:
                 "/v1/secret/backup",
                 self.backup,
                 Description(
-                    "Make a backup of the keyring", "manage secret", a.Backup, d.BackupBody, problems=(NoSecret, InvalidValue)
+                    "Make a backup of the keyring", "manage secret", s.Backup, d.BackupBody, problems=(NoSecret, InvalidValue)
                 ),
             ),
             Route(
@@ -77,7 +77,7 @@ class SecretRoutes:
                 Description(
                     "Open a backup and compare it by key id",
                     "manage secret",
-                    a.BackupVerified,
+                    s.BackupVerified,
                     d.VerifyBody,
                     problems=(NoSecret, *BAD_BACKUP, NotMaster, StaleEpoch, MastershipUnconfirmed),
                 ),
@@ -89,7 +89,7 @@ class SecretRoutes:
                 Description(
                     "Restore the keyring of a backup",
                     "manage secret",
-                    a.Restored,
+                    s.Restored,
                     d.RestoreBody,
                     problems=(RestoreRefused, *BAD_BACKUP),
                 ),
@@ -101,7 +101,7 @@ class SecretRoutes:
                 Description(
                     "Have servers refresh, and wait for them",
                     "manage secret",
-                    a.Distributed,
+                    s.Distributed,
                     d.DistributeBody,
                     problems=(NotMaster, MastershipUnconfirmed, ServerNotFound),
                 ),
