@@ -125,11 +125,14 @@ with Watch(env) as watch:
     promise(settled("s2") and starts(SERVERS) == before, "s2 encrypts, and no other server was restarted")
 
     say("it is removed, while it can be reached")
-    refused("a removal that does not say what becomes of the secret", "sso_rotate=no", REMOVE, "-e", "sso_removed_server=s2")
+    refused("a removal that does not say what becomes of the secret", "sso_rotate=yes", REMOVE, "-e", "sso_removed_server=s2")
     refused("the removal of the master", "promote_master.yml", REMOVE, "-e", "sso_removed_server=m1", "-e", "sso_rotate=no")
     env.ssh("s2", "cp -a /etc/ssod/tls /srv/stolen")
-    removal = env.must(REMOVE, "-e", "sso_removed_server=s2", "-e", "sso_rotate=no")
-    figures["remove_seconds"] = round(removal.seconds, 1)
+    held = server("m1")["key_id"]
+    removal = env.must(REMOVE, "-e", "sso_removed_server=s2", "-e", "sso_rotate=yes")
+    figures["remove_and_rotate_seconds"] = round(removal.seconds, 1)
+    keys = {server(host)["key_id"] for host in SERVERS}
+    promise(len(keys) == 1 and held not in keys, "the master secret that it held is not the current one any more")
     promise("stopped and wiped" in removal.output, "it is said that the host was wiped")
     env.ssh("s2", "mkdir -p /etc/ssod && cp -a /srv/stolen /etc/ssod/tls")
     for host in SERVERS:
