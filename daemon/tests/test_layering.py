@@ -15,7 +15,7 @@ PLUGINS = Path(__file__).parents[2] / "plugins"
 INWARDS = {
     "errors": set(),
     "core": {"errors"},
-    "age_process": set(),
+    "age_process": {"core", "errors"},
     "audit_files": {"core"},
     "client": set(),
     "config": {"core", "errors"},

@@ -1,7 +1,7 @@
 """age in a process of its own: its passphrase derivation takes seconds and would hold the daemon's interpreter meanwhile.
 
 Reads one JSON request from standard input and writes one JSON answer to standard output: key bytes and passphrases cross
-a pipe, never argv or the environment. It knows age, and nothing of keyrings.
+a pipe, never argv or the environment. It knows age, and shares of an age identity, and nothing of keyrings.
 """
 
 from __future__ import annotations
@@ -11,23 +11,29 @@ from typing import Literal
 
 import msgspec
 
+from ssod.core import shares
+from ssod.errors import SharesRefused
+
 
 class AgeRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """`content` is a plaintext or an age file. One of `passphrase`, `recipients` (to seal) and `identity` (to open) is set."""
+    """`content` is a plaintext or an age file. One is set: `passphrase`, `recipients` to seal, `identity` or `shares` to open."""
 
     act: Literal["seal", "open"]
     content: bytes
     passphrase: str | None = None
     recipients: list[str] = []
     identity: str | None = None
+    shares: list[str] = []
 
 
 class AgeAnswer(msgspec.Struct, forbid_unknown_fields=True):
-    """`content`, or the reason why there is none. `identity` opens a file that was sealed to recipients, for its trial."""
+    """`content`, or why there is none, of shares in words. `identity` opens what was sealed to recipients, for its trial."""
 
     content: bytes | None = None
-    failure: Literal["wrong-passphrase", "damaged", "bad-recipient", "bad-identity"] | None = None
+    failure: Literal["wrong-passphrase", "damaged", "bad-recipient", "bad-identity", "bad-shares"] | None = None
     identity: str | None = None
+    detail: str = ""
+    next_step: str | None = None
 
 
 def _seal(request: AgeRequest) -> AgeAnswer:
@@ -51,7 +57,10 @@ def _open(request: AgeRequest) -> AgeAnswer:
         if request.passphrase is not None:
             return AgeAnswer(pyrage.passphrase.decrypt(request.content, request.passphrase))
         try:
-            identity = pyrage.x25519.Identity.from_str((request.identity or "").strip())
+            text = shares.join(request.shares).decode() if request.shares else request.identity or ""
+            identity = pyrage.x25519.Identity.from_str(text.strip())
+        except SharesRefused as refusal:
+            return AgeAnswer(failure="bad-shares", detail=refusal.detail, next_step=refusal.next_step)
         except pyrage.IdentityError:
             return AgeAnswer(failure="bad-identity")
         return AgeAnswer(pyrage.decrypt(request.content, [identity]))

@@ -20,7 +20,7 @@ SsodError
 ├── Rejected                   422  the input is well-formed and wrong
 │   ├── CiphertextRejected, UnknownKeyId
 │   ├── TicketRejected
-│   ├── WrongPassphrase, BackupDamaged, BackupOfAnotherEnvironment, BackupTooOld
+│   ├── WrongPassphrase, SharesRefused, BackupDamaged, BackupOfAnotherEnvironment, BackupTooOld
 │   ├── ApplicationIncomplete       carries every missing condition
 │   └── InvalidValue
 ├── Malformed                  400  (413, 415, 405: its children)
@@ -155,6 +155,10 @@ class TicketRejected(Rejected):
 
 class WrongPassphrase(Rejected):
     problem, title = "wrong-passphrase", "the backup does not open with this passphrase or identity"
+
+
+class SharesRefused(Rejected):
+    problem, title = "shares-refused", "the shares do not make an identity"
 
 
 class BackupDamaged(Rejected):

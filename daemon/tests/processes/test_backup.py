@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 from keys import secret
 from pki import Authority
 from servers import IDENTITY, OWN_GROUP, Fleet, Server, back_up
 
 from ssod.core.keyring import Keyring
+from ssod.core.shares import split
 from ssod.service import backup as backups
 from ssod.storage.migrations import migrate
 
@@ -151,6 +153,41 @@ def test_age_opens_a_backup_with_an_identity(m1: Server, tmp_path: Path) -> None
     # Neither recipient's identity is given: what ssod made is opened for its trial by ssod alone.
     verified = m1.ok("POST", "/v1/secret/backup/verify", {"backup": answer["backup"], "place": "p", "record": False})
     assert verified["sha256"] == answer["about"]["sha256"]
+
+
+def test_k_shares_open_a_backup_and_fewer_do_not(m1: Server, m2: Server) -> None:
+    """The recipient's identity is nowhere but in shares; `compare` says what fits, on any server, and changes nothing."""
+    identity = pyrage.x25519.Identity.generate()
+    content = m1.ok("POST", "/v1/secret/backup", {"recipients": [str(identity.to_public())]})["backup"]
+    texts = [text.decode() for text in split(str(identity).encode(), 2, ["alice", "bob", "carol"])]
+    for two in (texts[:2], texts[1:], texts):
+        compared = m2.ok("POST", "/v1/secret/backup/compare", {"backup": content, "shares": two})
+        assert (compared["fits"], compared["recorded"], compared["reasons"]) == (True, False, [])
+        assert m2.ok("POST", "/v1/secret/restore", {"backup": content, "shares": two, "dry_run": True})["changed"] is False
+    for path, more in (("compare", {}), ("verify", {"place": "p", "record": False})):
+        refusal = m2.refused("POST", f"/v1/secret/backup/{path}", {"backup": content, "shares": texts[:1], **more})
+        assert (refusal["type"], refusal["detail"]) == ("shares-refused", "2 shares are needed, 1 given")
+    both = {"backup": content, "shares": texts, "identity": str(identity)}
+    assert m2.refused("POST", "/v1/secret/backup/compare", both)["type"] == "invalid-value"
+    for text in (m2.log.read_text(), m2.audit.read_text()):
+        assert not [share for share in texts if json.loads(share)["value"] in text]
+
+
+def test_compare_tells_a_backup_that_fits_from_others(m1: Server, m2: Server) -> None:
+    """Of another environment, or without a key that the database needs: no refusal, but the reason."""
+    ours = m1.ok("GET", "/v1/secret")["environment_id"]
+    good = back_up(m1)
+
+    def compared(content: bytes) -> Any:
+        body = {"backup": base64.b64encode(content).decode(), "identity": str(IDENTITY)}
+        return m2.ok("POST", "/v1/secret/backup/compare", body)
+
+    assert (compared(good)["fits"], compared(good)["recorded"]) == (True, True)
+    other = compared(sealed(Keyring("another", 1, secret(5), backed_up=True)))
+    assert (other["fits"], other["reasons"]) == (False, [f"it is of environment another, and this is {ours}"])
+    lacking = compared(sealed(Keyring(ours, 1, secret(5), backed_up=True)))
+    assert lacking["fits"] is False
+    assert lacking["reasons"]
 
 
 def sealed(keyring: Keyring) -> bytes:

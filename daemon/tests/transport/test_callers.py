@@ -55,6 +55,7 @@ GUARDED = [
     ("GET", "/v1/secret", None),
     ("POST", "/v1/secret/generate", {}),
     ("POST", "/v1/secret/backup", {"passphrase": "long enough to be one"}),
+    ("POST", "/v1/secret/backup/compare", {"backup": "", "passphrase": "long enough to be one"}),
     ("POST", "/v1/secret/backup/verify", {"backup": "", "place": "", "passphrase": "long enough to be one"}),
     ("POST", "/v1/secret/restore", {"backup": "", "passphrase": "long enough to be one"}),
     ("POST", "/v1/secret/distribute", {}),

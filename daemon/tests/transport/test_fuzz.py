@@ -89,6 +89,7 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "/v1/secret", None),
     ("POST", "/v1/secret/generate", {}),
     ("POST", "/v1/secret/backup", {"recipients": [], "reminder": "r", "passphrase": "short"}),
+    ("POST", "/v1/secret/backup/compare", {"backup": "", "shares": ["x", "y"]}),
     ("POST", "/v1/secret/backup/verify", {"backup": "", "place": "p", "identity": "x", "record": False}),
     ("POST", "/v1/secret/restore", {"backup": "", "identity": "x", "dry_run": True}),
     ("POST", "/v1/secret/distribute", {"servers": ["s"], "timeout": 1}),

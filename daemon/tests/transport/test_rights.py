@@ -90,6 +90,7 @@ OPERATIONS: list[tuple[str, str, str, Any]] = [
     ("manage secret", "POST", "/v1/secret/generate", {}),
     ("manage secret", "POST", "/v1/secret/backup", {"recipients": ["nobody"]}),
     ("manage secret", "POST", "/v1/secret/backup/verify", {"backup": "", "place": "p", "identity": "x", "record": False}),
+    ("manage secret", "POST", "/v1/secret/backup/compare", {"backup": "", "shares": ["x"]}),
     ("manage secret", "POST", "/v1/secret/restore", {"backup": "", "identity": "x", "dry_run": True}),
     ("manage secret", "POST", "/v1/secret/distribute", {"servers": []}),
     ("manage secret", "GET", "/v1/secret/rotation", None),

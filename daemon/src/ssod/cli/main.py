@@ -12,6 +12,7 @@ import typer
 from ssod.cli import (
     applications,
     audit,
+    backup,
     cipher,
     config,
     credentials,
@@ -61,6 +62,7 @@ def ssoctl(
 
 app.command()(status)
 app.add_typer(secret.app, name="secret")
+app.add_typer(backup.app, name="backup")
 app.add_typer(master.app, name="master")
 app.add_typer(servers.app, name="servers")
 app.add_typer(roles.app, name="role")

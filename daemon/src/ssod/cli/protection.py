@@ -30,6 +30,14 @@ Recipients = Annotated[
     list[str] | None,
     typer.Option("--recipient", metavar="age1...", help="An age recipient instead of a passphrase; can be repeated."),
 ]
+IdentityFile = Annotated[
+    Path | None,
+    typer.Option("--identity-file", metavar="FILE", readable=False, help="The age identity (AGE-SECRET-KEY-1...) of a recipient."),
+]
+ShareFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--share-file", metavar="FILE", readable=False, help="A share as its holder opened it; repeated, once for each."),
+]
 Reminder = Annotated[str | None, typer.Option("--reminder", help="What reminds you of the passphrase. Readable without it!")]
 
 IDENTITY_PREFIX = "AGE-SECRET-KEY-"
@@ -60,12 +68,16 @@ def protection_of(passphrase_file: Path | None, recipients: Sequence[str], remin
     return Protection({"passphrase": passphrase, **extra}, {"passphrase": passphrase})
 
 
-def key_to_open(passphrase_file: Path | None, identity_file: Path | None) -> dict[str, str]:
+def key_to_open(
+    passphrase_file: Path | None, identity_file: Path | None, share_files: Sequence[Path] | None
+) -> dict[str, str | list[str]]:
     """The member of a request that opens a backup."""
-    if passphrase_file is not None and identity_file is not None:
-        raise UsageRefused("a backup is opened with a passphrase or an identity, not both", next_step="leave one out")
+    if [passphrase_file is not None, identity_file is not None, bool(share_files)].count(True) > 1:
+        raise UsageRefused("a backup is opened with a passphrase, an identity or shares", next_step="give one of the three")
     if identity_file is not None:
         return {"identity": _identity(identity_file)}
+    if share_files:
+        return {"shares": [_share(file) for file in share_files]}
     return {"passphrase": _passphrase(passphrase_file) or ask_passphrase()}
 
 
@@ -96,6 +108,20 @@ def _identity(file: Path) -> str:
             next_step=f"its line begins with {IDENTITY_PREFIX}1; decrypt an encrypted identity file with `age -d` first",
         )
     return found[0]
+
+
+def _share(file: Path) -> str:
+    """The text of a share; what it says is for ssod to judge."""
+    _warn_when_open(file)
+    content = read_input(file, "the share")
+    if content.startswith(b"age-encryption.org/"):
+        raise UsageRefused(
+            f"the share {file} is still encrypted for its holder", next_step="its holder opens it: age -d -i KEY FILE"
+        )
+    try:
+        return content.decode("ascii")
+    except UnicodeDecodeError:
+        raise UsageRefused(f"{file} is no share", next_step="name what `age -d` prints of the holder's file") from None
 
 
 def _warn_when_open(file: Path) -> None:

@@ -14,7 +14,16 @@ from ssod.cli.client import path_of
 from ssod.cli.files import read_input, refuse_bad_target
 from ssod.cli.journal import Act
 from ssod.cli.output import say, show, show_document
-from ssod.cli.protection import Output, PassphraseFile, Recipients, Reminder, key_to_open, protection_of
+from ssod.cli.protection import (
+    IdentityFile,
+    Output,
+    PassphraseFile,
+    Recipients,
+    Reminder,
+    ShareFiles,
+    key_to_open,
+    protection_of,
+)
 from ssod.cli.secret_documents import Restored, Secret
 from ssod.cli.session import AsJson, DryRun, Yes, session_of
 from ssod.cli.tables import keys_table, secret_facts
@@ -81,12 +90,8 @@ def restore(
     *,
     file: Annotated[Path, typer.Argument(metavar="FILE", readable=False, help="The backup.")],
     passphrase_file: PassphraseFile = None,
-    identity_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--identity-file", metavar="FILE", readable=False, help="The age identity (AGE-SECRET-KEY-1...) of a recipient."
-        ),
-    ] = None,
+    identity_file: IdentityFile = None,
+    share_files: ShareFiles = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -98,7 +103,7 @@ def restore(
             say(line)
     if not dry_run:
         confirm(f"restore the keyring of this server from {file}", yes=yes)
-    key = key_to_open(passphrase_file, identity_file)
+    key = key_to_open(passphrase_file, identity_file, share_files)
     body: dict[str, object] = {"backup": base64.b64encode(data).decode(), "dry_run": dry_run, **key}
     client = session_of(context).client
     path = path_of("secret", "restore")

@@ -56,6 +56,15 @@ class BackupVerified(Document, frozen=True):
     sha256: str
 
 
+class BackupCompared(Document, frozen=True):
+    environment_id: str
+    current_key_id: str
+    key_ids: list[str]
+    recorded: bool
+    fits: bool
+    reasons: list[str]
+
+
 class Restored(Document, frozen=True):
     changed: bool
     current_key_id: str

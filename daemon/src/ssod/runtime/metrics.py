@@ -54,6 +54,12 @@ class _NodeCollector(Collector):
             ("ssod_certificate_revoked", "Whether this server was removed: its certificate is refused.", node.removed is not None),
         ):
             yield GaugeMetricFamily(name, text, value=float(value))
+        if node.environment is not None and node.environment.backup is not None:
+            yield GaugeMetricFamily(
+                "ssod_backup_verified_timestamp_seconds",
+                "When the newest backup of the current secret was verified.",
+                value=node.environment.backup.verified_at.timestamp(),
+            )
         if state.last_seen is not None:
             age = now - state.last_seen.monotonic
             yield GaugeMetricFamily("ssod_last_refresh_age_seconds", "Seconds since the master last answered.", value=age)

@@ -10,7 +10,7 @@ import msgspec
 
 from ssod.age_process import AgeAnswer, AgeRequest
 from ssod.core.keyring import BadKeyring, Keyring
-from ssod.errors import BackupDamaged, InvalidValue, WrongPassphrase
+from ssod.errors import BackupDamaged, InvalidValue, SharesRefused, WrongPassphrase
 
 FORMAT = "holdfast backup 1"
 LARGEST = 1_000_000
@@ -31,10 +31,11 @@ class About(msgspec.Struct, frozen=True):
 
 
 class Opener(msgspec.Struct, frozen=True):
-    """What opens a backup: a passphrase, or an age identity."""
+    """What opens a backup: a passphrase, an age identity, or enough shares of one, as their holders opened them."""
 
     passphrase: str | None = None
     identity: str | None = None
+    shares: list[str] = []
 
 
 async def _age(request: AgeRequest) -> AgeAnswer:
@@ -64,12 +65,14 @@ async def seal(keyring: Keyring, passphrase: str | None, recipients: list[str]) 
 
 
 async def open_backup(content: bytes, opener: Opener) -> Keyring:
-    """The keyring of an age file. Raises WrongPassphrase, BackupDamaged, InvalidValue."""
-    if (opener.passphrase is None) == (opener.identity is None):
-        raise InvalidValue("a backup is opened with a passphrase or with an identity", next_step="give exactly one of the two")
+    """The keyring of an age file. Raises WrongPassphrase, SharesRefused, BackupDamaged, InvalidValue."""
+    if [opener.passphrase is not None, opener.identity is not None, bool(opener.shares)].count(True) != 1:
+        raise InvalidValue("a backup is opened with a passphrase, an identity or shares", next_step="give exactly one of the three")
     if not content.startswith(b"age-encryption.org/v1\n") or len(content) > LARGEST:
         raise BackupDamaged("the file is not an age file", next_step="take another copy of the backup")
-    answer = await _age(AgeRequest("open", content, opener.passphrase, [], opener.identity))
+    answer = await _age(AgeRequest("open", content, opener.passphrase, [], opener.identity, opener.shares))
+    if answer.failure == "bad-shares":
+        raise SharesRefused(answer.detail, next_step=answer.next_step)
     if answer.failure == "bad-identity":
         raise InvalidValue("the identity is not an age secret key", next_step="identities begin with AGE-SECRET-KEY-1")
     if answer.failure == "wrong-passphrase":

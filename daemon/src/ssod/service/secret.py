@@ -35,6 +35,22 @@ class Verified(NamedTuple):
     sha256: str
 
 
+class Compared(NamedTuple):
+    """`reasons` say why the backup does not fit the database; `recorded`: it is the one that the environment counts on."""
+
+    keyring: Keyring
+    sha256: str
+    recorded: bool
+    reasons: list[str]
+
+
+def _lacks(keyring: Keyring, environment: Environment) -> list[str]:
+    """What the database needs and the keyring, of this environment, does not hold."""
+    if failed := keyring.failed_canaries(environment.canaries):
+        return failed
+    return [] if keyring.current.id == environment.current_key_id else ["its current key is not the database's current key"]
+
+
 def instant_text(moment: object) -> str:
     """RFC 3339 in whole seconds, UTC."""
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
@@ -156,6 +172,20 @@ class Secret:
             await self._membership.observe()
         return Verified(keyring, digest)
 
+    async def compare(self, call: Call, content: bytes, opener: Opener) -> Compared:
+        """Opens a backup and says whether this database could be restored with it. Raises what an unopened one raises."""
+        self._may(call)
+        environment = await self._offload(self._repository.read)
+        self._audit.record(call, "compare backup", "")
+        keyring = await backups.open_backup(content, opener)
+        digest = backups.sha256(content)
+        reasons = [f"it is of environment {keyring.environment}, and this is {environment.id}"]
+        if keyring.environment == environment.id:
+            keyring = as_the_database_says(keyring, environment)
+            reasons = _lacks(keyring, environment)
+        recorded = environment.backup is not None and environment.backup.sha256 == digest
+        return Compared(keyring, digest, recorded, reasons)
+
     async def restore(self, call: Call, content: bytes, opener: Opener, *, dry_run: bool) -> tuple[bool, Keyring]:
         """Installs the backup's keyring here, if the database needs just that; says whether anything changed.
 
@@ -176,12 +206,11 @@ class Secret:
                 next_step="look for the backup of this environment: FILE.about.json names its environment",
             )
         keyring = as_the_database_says(keyring, environment)
-        failed = keyring.failed_canaries(environment.canaries)
-        if failed or keyring.current.id != environment.current_key_id:
+        if lacks := _lacks(keyring, environment):
             raise BackupTooOld(
                 f"the backup was made on {keyring.current.created_at} or later, and lacks a key that the database needs",
                 next_step="restore a newer backup",
-                conditions=failed or ["the backup's current key is not the database's current key"],
+                conditions=lacks,
             )
         held = self._node.keyring
         more = dict(keyring.keys)

@@ -160,18 +160,21 @@ class BackupBody(Strict):
     reminder: Short | None = None
 
 
-class VerifyBody(Strict):
+class CompareBody(Strict, kw_only=True):
+    """A backup, and what opens it: one of the three."""
+
     backup: Bytes
-    place: Short
     passphrase: str | None = None
     identity: str | None = None
+    shares: Annotated[list[Short], msgspec.Meta(max_length=255)] = []
+
+
+class VerifyBody(CompareBody, kw_only=True):
+    place: Short
     record: bool = True
 
 
-class RestoreBody(Strict):
-    backup: Bytes
-    passphrase: str | None = None
-    identity: str | None = None
+class RestoreBody(CompareBody, kw_only=True):
     dry_run: bool = False
 
 

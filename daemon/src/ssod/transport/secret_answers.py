@@ -47,6 +47,16 @@ class BackupVerified(Answer, frozen=True):
     sha256: str
 
 
+class BackupCompared(Answer, frozen=True):
+    environment_id: str
+    current_key_id: KeyId
+    key_ids: list[KeyId]
+    sha256: str
+    recorded: bool
+    fits: bool
+    reasons: list[str]
+
+
 class Restored(Answer, frozen=True):
     changed: bool
     current_key_id: KeyId

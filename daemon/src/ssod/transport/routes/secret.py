@@ -15,6 +15,7 @@ from ssod.errors import (
     RestoreRefused,
     SecretExists,
     ServerNotFound,
+    SharesRefused,
     StaleEpoch,
     WrongPassphrase,
 )
@@ -28,7 +29,12 @@ from ssod.transport.app import Request, Response, Route, answer, body_as
 from ssod.transport.description import Description
 from ssod.transport.routes.shapes import backup_document, noticed_documents, time_text
 
-BAD_BACKUP = (InvalidValue, WrongPassphrase, BackupDamaged, BackupOfAnotherEnvironment, BackupTooOld)
+UNOPENED = (InvalidValue, WrongPassphrase, SharesRefused, BackupDamaged)
+BAD_BACKUP = (*UNOPENED, BackupOfAnotherEnvironment, BackupTooOld)
+
+
+def _opener(body: d.CompareBody) -> Opener:
+    return Opener(body.passphrase, body.identity, body.shares)
 
 
 class SecretRoutes:
@@ -39,6 +45,7 @@ class SecretRoutes:
         self._secret = secret
         self._backup_body = body_as(d.BackupBody)
         self._verify_body = body_as(d.VerifyBody)
+        self._compare_body = body_as(d.CompareBody)
         self._restore_body = body_as(d.RestoreBody)
         self._distribute_body = body_as(d.DistributeBody)
 
@@ -80,6 +87,18 @@ class SecretRoutes:
                     s.BackupVerified,
                     d.VerifyBody,
                     problems=(NoSecret, *BAD_BACKUP, NotMaster, StaleEpoch, MastershipUnconfirmed),
+                ),
+            ),
+            Route(
+                "POST",
+                "/v1/secret/backup/compare",
+                self.compare,
+                Description(
+                    "Say whether a backup fits this database, and change nothing",
+                    "manage secret",
+                    s.BackupCompared,
+                    d.CompareBody,
+                    problems=UNOPENED,
                 ),
             ),
             Route(
@@ -148,8 +167,7 @@ class SecretRoutes:
 
     async def verify(self, request: Request) -> Response:
         body = self._verify_body(request.body)
-        opener = Opener(body.passphrase, body.identity)
-        found = await self._secret.verify(request.call, body.backup, opener, body.place, record=body.record)
+        found = await self._secret.verify(request.call, body.backup, _opener(body), body.place, record=body.record)
         return answer(
             {
                 "environment_id": found.keyring.environment,
@@ -159,11 +177,24 @@ class SecretRoutes:
             }
         )
 
+    async def compare(self, request: Request) -> Response:
+        body = self._compare_body(request.body)
+        found = await self._secret.compare(request.call, body.backup, _opener(body))
+        return answer(
+            {
+                "environment_id": found.keyring.environment,
+                "current_key_id": found.keyring.current.id.hex(),
+                "key_ids": sorted(key.hex() for key in found.keyring.keys),
+                "sha256": found.sha256,
+                "recorded": found.recorded,
+                "fits": not found.reasons,
+                "reasons": found.reasons,
+            }
+        )
+
     async def restore(self, request: Request) -> Response:
         body = self._restore_body(request.body)
-        changed, keyring = await self._secret.restore(
-            request.call, body.backup, Opener(body.passphrase, body.identity), dry_run=body.dry_run
-        )
+        changed, keyring = await self._secret.restore(request.call, body.backup, _opener(body), dry_run=body.dry_run)
         return answer(
             {
                 "changed": changed,
