@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import shares
 from leaks import Watch, secrets_of
 from story import PROJECT, Environment, Probes, promise, say, wait_for, write_report
 
@@ -124,8 +125,10 @@ with Watch(env) as watch:
     wait_for(lambda: env.ssh("m1", "systemctl is-active ssod", check=False).strip() == "active", "m1 is up", 60)
     wait_for(lambda: status("m1")["server"]["can_encrypt"], "m1 follows m2", 30)
     boundaries = interrupted()
+    secrets = secrets_of(env)
+    secrets |= shares.tell(env, BACKUPS, next(host for host in SERVERS if status(host)["server"]["mastership"] != "active"))
 
-leaked = watch.leaks(secrets_of(env))
+leaked = watch.leaks(secrets)
 write_report(
     "restore",
     {

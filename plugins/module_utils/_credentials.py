@@ -28,8 +28,8 @@ PASSPHRASE_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def opening_credential(module: SsoModule) -> dict[str, str]:
-    """The member of a request body that opens a backup: passphrase or identity, or nothing for recipients."""
+def opening_credential(module: SsoModule) -> dict[str, str | list[str]]:
+    """The member of a request body that opens a backup: passphrase, identity or shares, or nothing for recipients."""
     if module.params.get("passphrase") is not None:
         return {"passphrase": _masked(module, module.params["passphrase"], "the option passphrase")}
     if module.params.get("passphrase_file") is not None:
@@ -38,6 +38,8 @@ def opening_credential(module: SsoModule) -> dict[str, str]:
     if module.params.get("identity_file") is not None:
         path = module.params["identity_file"]
         return {"identity": _masked(module, only_identity(read_credential(path), path), path)}
+    if module.params.get("share_files") is not None:
+        return {"shares": [_masked(module, read_credential(path), path) for path in module.params["share_files"]]}
     return {}
 
 

@@ -35,7 +35,7 @@ options:
     description:
       - A file on the managed host with the passphrase. One trailing newline is left out.
       - It is refused if others than its owner can use it.
-      - Exactly one of O(passphrase_file), O(passphrase) and O(identity_file) is required.
+      - Exactly one of O(passphrase_file), O(passphrase), O(identity_file) and O(share_files) is required.
     type: path
   passphrase:
     description:
@@ -47,6 +47,12 @@ options:
         backup made for recipients.
       - It is refused if others than its owner can use it.
     type: path
+  share_files:
+    description:
+      - Files on the managed host with shares of the identity, as their holders opened them, as many as it takes.
+      - Each is refused if others than its owner can use it.
+    type: list
+    elements: path
 seealso:
   - module: holdfast.sso.master_secret_backup
   - module: holdfast.sso.master_server
@@ -97,8 +103,9 @@ SPEC: dict[str, t.Any] = {
     "path": {"type": "path", "required": True},
     # As with passphrase_file: the path is no secret.
     "identity_file": {"type": "path", "no_log": False},
+    "share_files": {"type": "list", "elements": "path", "no_log": False},
 }
-CREDENTIALS = ["passphrase_file", "passphrase", "identity_file"]
+CREDENTIALS = ["passphrase_file", "passphrase", "identity_file", "share_files"]
 
 
 def read_backup(path: str) -> str:

@@ -189,7 +189,7 @@ class FakeSsod(fake_mappings.FakeMappings, fake_rotation.FakeRotation):
         if not sealed.startswith(b"fake age file "):
             raise Problem(422, "backup-damaged")
         inside = json.loads(base64.b64decode(sealed.rpartition(b" ")[2]))
-        if inside["passphrase"] is None and "identity" not in body and sha256 not in self._made:
+        if inside["passphrase"] is None and not body.keys() & {"identity", "shares"} and sha256 not in self._made:
             raise Problem(422, "wrong-passphrase")
         if inside["passphrase"] != body.get("passphrase"):
             raise Problem(422, "wrong-passphrase")
@@ -441,7 +441,7 @@ ROUTES: list[tuple[str, str, tuple[str, ...], t.Callable[..., dict[str, t.Any]]]
     ("POST", "/v1/secret/generate", (), FakeSsod.generate_secret),
     ("POST", "/v1/secret/backup", ("passphrase", "recipients", "reminder"), FakeSsod.make_backup),
     ("POST", "/v1/secret/backup/verify", ("backup", "passphrase", "identity", "place", "record"), FakeSsod.verify_backup),
-    ("POST", "/v1/secret/restore", ("backup", "passphrase", "identity", "dry_run"), FakeSsod.restore),
+    ("POST", "/v1/secret/restore", ("backup", "passphrase", "identity", "shares", "dry_run"), FakeSsod.restore),
     ("POST", "/v1/secret/distribute", ("servers", "timeout"), FakeSsod.distribute),
     ("GET", "/v1/master", (), FakeSsod.get_master),
     ("POST", "/v1/master/activate", ("expected_epoch", "dry_run"), FakeSsod.activate),

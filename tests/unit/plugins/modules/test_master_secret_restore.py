@@ -49,6 +49,25 @@ def test_a_refusal_lists_every_condition(rig: Rig, ssod: FakeSsod, options: dict
         assert all(condition in outcome["msg"] for condition in conditions)
 
 
+def test_shares_are_sent_and_told_to_nobody(rig: Rig, ssod: FakeSsod, tmp_path: pathlib.Path) -> None:
+    """As texts, in the body alone; a share that others can read is refused."""
+    ssod.generate()
+    backup = tmp_path / "s.age"
+    backup.write_bytes(base64.b64decode(ssod.make_backup({"recipients": ["age1x"]})["backup"]))
+    files = []
+    for name in ("alice", "bob"):
+        files.append(tmp_path / name)
+        files[-1].touch(0o600)
+        files[-1].write_text(CANARY + name)
+    rig.run("master_secret_restore", path=str(backup), share_files=[str(file) for file in files])
+    sent = [body["shares"] for _method, target, body in ssod.calls if target == "/v1/secret/restore"]
+    assert sent == [[CANARY + "alice", CANARY + "bob"]]
+    assert CANARY not in rig.printed
+    files[1].chmod(0o640)
+    refused = rig.run("master_secret_restore", path=str(backup), share_files=[str(file) for file in files])
+    assert refused["problem"] == "credential-unusable"
+
+
 def test_a_wrong_passphrase_is_told_without_telling_it(rig: Rig, options: dict[str, t.Any]) -> None:
     """The problem is named; the passphrase is in no output."""
     outcome = rig.run("master_secret_restore", **{**options, "passphrase": "canary-wrong-passphrase"})
