@@ -31,6 +31,7 @@ from ssod.cli.check import check
 from ssod.cli.errors import CliError
 from ssod.cli.execute import WithProgram, execute
 from ssod.cli.exit_codes import MEANINGS, ExitCode
+from ssod.cli.health import check_health
 from ssod.cli.journal import Journal
 from ssod.cli.openapi import openapi
 from ssod.cli.output import explain
@@ -79,6 +80,7 @@ app.command()(cipher.encrypt)
 app.command()(cipher.decrypt)
 app.command("exec", cls=WithProgram)(execute)
 app.command()(selftest)
+app.command("check-health")(check_health)
 app.command()(check)
 app.command()(openapi)
 app.add_typer(audit.app, name="audit")

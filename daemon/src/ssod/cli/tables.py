@@ -156,13 +156,14 @@ def servers_table(servers: Iterable[Server], *, master: str | None, current_key_
 SILENT_SECONDS = 150
 
 
+def is_silent(server: Server, now: datetime) -> bool:
+    """Whether a server has said nothing for so long that it is not what it last said."""
+    return server.last_seen is not None and (now - datetime.fromisoformat(server.last_seen)).total_seconds() > SILENT_SECONDS
+
+
 def _attached(server: Server) -> str | None:
     """What a server last said is not passed off as the present: one that died said nothing of it."""
-    if server.attached and server.last_seen is not None:
-        age = datetime.now(UTC) - datetime.fromisoformat(server.last_seen)
-        if age.total_seconds() > SILENT_SECONDS:
-            return "SILENT"
-    return yes_no(server.attached)
+    return "SILENT" if server.attached and is_silent(server, datetime.now(UTC)) else yes_no(server.attached)
 
 
 def _role(server: Server, master: str | None) -> str:

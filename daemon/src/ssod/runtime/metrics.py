@@ -28,6 +28,12 @@ class _NodeCollector(Collector):
             ("ssod_attached", "Whether this server reached the master within its last refresh.", node.attached),
             ("ssod_can_encrypt", "Whether this server may encrypt now.", node.can_encrypt),
             ("ssod_can_decrypt", "Whether this server holds a keyring.", node.keyring is not None),
+            ("ssod_may_become_master", "Whether this server may become the master.", node.may_become_master),
+            (
+                "ssod_sealed_copy_current",
+                "Whether the sealed copy on this server's disk holds the current secret.",
+                node.key_id is not None and node.sealed_key_id == node.key_id,
+            ),
             ("ssod_master_active", "Whether this server is the active master.", node.mastership == "active"),
             ("ssod_epoch", "Newest epoch that this server has seen.", state.epoch),
             ("ssod_database_reachable", "Whether the SSO database answered last.", state.database_lost is None),
@@ -54,6 +60,12 @@ class _NodeCollector(Collector):
             ("ssod_certificate_revoked", "Whether this server was removed: its certificate is refused.", node.removed is not None),
         ):
             yield GaugeMetricFamily(name, text, value=float(value))
+        if node.keyring is not None:
+            yield GaugeMetricFamily(
+                "ssod_secret_created_timestamp_seconds",
+                "When the current master secret was generated.",
+                value=datetime.fromisoformat(node.keyring.current.created_at).timestamp(),
+            )
         if node.environment is not None and node.environment.backup is not None:
             yield GaugeMetricFamily(
                 "ssod_backup_verified_timestamp_seconds",
