@@ -6,14 +6,11 @@ DatabaseUnavailable; everything else raised is a refusal of `ssod.errors`.
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, Row, Select, delete, event, insert, select, text, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
@@ -21,6 +18,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalErr
 from ssod.errors import DatabaseUnavailable, InvalidValue, SecretExists, ServerIsMaster, ServerNotFound, StaleEpoch, VersionConflict
 from ssod.storage import schema as t
 from ssod.storage.changes import Announced, Change, announce, collect
+from ssod.storage.connections import Connections
 from ssod.storage.engine import trusting
 from ssod.storage.records import BackupRecord, Environment, KeyRecord, Look, NextKey, ServerRecord, ServerReport
 from ssod.storage.revoking import revoke_all_of
@@ -52,18 +50,15 @@ class Database:
         self.read_only = False
         # Called in the writing thread with what a transaction of this process has changed, before the writer goes on.
         self.hear: Callable[[Announced], None] = lambda _: None
-        self._made: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+        self._connections = Connections()
         self._lost_at: float | None = None
         if self.kind == "postgresql":
-            event.listen(engine, "connect", self._note_connection)
+            event.listen(engine, "connect", self._connections.note)
             event.listen(engine, "invalidate", self._note_loss)
 
     def _note_loss(self, *_: object) -> None:
         if self._lost_at is None:
             self._lost_at = time.monotonic()
-
-    def _note_connection(self, connection: Any, _record: object) -> None:
-        self._made[connection] = time.monotonic()
 
     @property
     def kind(self) -> str:
@@ -125,7 +120,7 @@ class Database:
         # PostgreSQL 14 and later say so by themselves, whenever that changes: it costs no question.
         self.read_only = connection.info.parameter_status("default_transaction_read_only") == "on"
         lost = self._lost_at
-        if lost is not None and self._made.get(connection, 0.0) > lost:
+        if lost is not None and self._connections.made(connection) > lost:
             # There is a database again: whoever waits on a connection to the lost one waits in vain.
             self._lost_at = None
             self.cut(before=lost)
@@ -136,14 +131,7 @@ class Database:
 
     def cut(self, before: float = float("inf")) -> None:
         """Ends the connections made before that moment, under the threads that wait on them: nobody will answer there any more."""
-        for connection, made in list(self._made.items()):
-            if made >= before:
-                continue
-            try:
-                with socket.socket(fileno=os.dup(connection.fileno())) as line:
-                    line.shutdown(socket.SHUT_RDWR)
-            except Exception:  # noqa: S112  closed meanwhile, in one of the driver's many ways
-                continue
+        self._connections.cut(before)
 
     def revision(self) -> str | None:
         """The schema's revision; None for an empty database."""
