@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -27,6 +31,16 @@ def test_servers_that_migrate_at_once_do_it_once(empty_url: str) -> None:
     """Of four that begin together one makes the tables, and the others find them."""
     outcomes = at_once([partial(migrate, empty_url)] * 4)
     assert sorted(map(str, outcomes)) == ["False", "False", "False", "True"]
+
+
+def test_a_new_sqlite_file_that_somebody_writes_is_waited_for(tmp_path: Path) -> None:
+    """Its change to WAL too, which SQLite itself has nobody wait for: of servers that begin together one is at it first."""
+    with ThreadPoolExecutor(1) as pool, closing(sqlite3.connect(tmp_path / "sso.db", isolation_level=None)) as first:
+        first.execute("BEGIN IMMEDIATE")
+        migrating = pool.submit(migrate, f"sqlite:///{tmp_path}/sso.db")
+        assert not wait([migrating], timeout=0.5).done, migrating.exception()
+        first.execute("COMMIT")
+        assert migrating.result()
 
 
 def test_the_revision_is_told(empty_url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -55,6 +56,26 @@ def _knock(dialect: Any, _record: object, _arguments: object, parameters: dict[s
         raise dialect.loaded_dbapi.OperationalError(f"connection to {host} port {port or 5432} failed: {why}")
 
 
+# Seconds that who opens or writes a SQLite file waits for others who write it, and between two attempts where SQLite does not wait.
+SQLITE_PATIENCE = 5.0
+SQLITE_PAUSE = 0.01
+
+
+def _write_ahead(connection: Any) -> None:
+    """Two that open a new file at once would both change it to WAL. SQLite has neither of them wait, as both have read it: one is told
+    at once that it is locked, and has to let go of it and begin anew.
+    """
+    began = time.monotonic()
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() - began > SQLITE_PATIENCE:
+                raise
+        time.sleep(SQLITE_PAUSE)  # nobody tells that the file is free
+
+
 class _Trust(threading.local):
     given = False
 
@@ -95,13 +116,14 @@ def connect(url: str, password_file: str | None = None) -> Engine:
         event.listen(engine, "do_connect", _knock)
         _ping_unless_trusted(engine.dialect)
         return engine
-    engine = create_engine(parsed, connect_args={"timeout": 5.0})
+    engine = create_engine(parsed, connect_args={"timeout": SQLITE_PATIENCE})
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
         # Autocommit on the driver's side, so that `BEGIN` below is ours: pysqlite's own would begin too late.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        _write_ahead(connection)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
