@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -106,14 +106,17 @@ class FakeMandate:
 
 
 class SwitchedDatabase(Database):
-    """A database whose cable can be pulled."""
+    """A database whose cable can be pulled, and whose use can be held up."""
 
     lost = False
+    # Called before each use, in the thread of the user.
+    hold: Callable[[], None] = staticmethod(lambda: None)
 
     @contextmanager
     def use(self, engine: Engine) -> Iterator[Connection]:
         if self.lost:
             raise DatabaseUnavailable("the cable is pulled")
+        self.hold()
         with super().use(engine) as connection:
             yield connection
 

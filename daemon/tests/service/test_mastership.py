@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import threading
 import time
 from collections.abc import Awaitable, Callable
 
@@ -112,6 +114,39 @@ def test_two_activations_at_once_leave_one_master(run: Run) -> None:
     run(story)
 
 
+def test_an_activation_waits_for_a_look_that_is_just_resuming(run: Run) -> None:
+    """A master that was restarted is the master still, and no epoch is raised for it: also where another look, by its watch, has
+    overtaken the activation's own.
+    """
+
+    async def story(world: World) -> None:
+        (m1,) = await world.servers("m1")
+        m1.close()
+        again = world.host("m1")
+        await again.membership.sealing.open()
+        uses, (looking, resuming, goes_on) = itertools.count(1), (threading.Event() for _ in range(3))
+
+        def hold() -> None:
+            match next(uses):
+                case 1:  # the activation's look: answered when the other one, asked after it, is resuming
+                    looking.set()
+                    assert resuming.wait(10)
+                case 3:  # the other one's confirmation
+                    resuming.set()
+                    goes_on.wait(0.5)  # an activation that waits asks nothing, and is given this long to do so
+                case 4:
+                    goes_on.set()
+
+        again.database.hold = hold
+        activating = asyncio.create_task(again.mastership.activate(ADMIN, None, dry_run=False))
+        assert await asyncio.to_thread(looking.wait, 10)
+        await again.membership.observe()
+        assert await activating == (False, [])
+        assert (again.node.mastership, again.node.state.epoch) == (Mastership.ACTIVE, 1)
+
+    run(story)
+
+
 def test_a_deactivation_leaves_servers_that_decrypt(run: Run) -> None:
     """Without a master nothing is encrypted; the next activation needs no wait."""
 
@@ -182,8 +217,6 @@ def test_a_caller_without_a_role_reaches_nothing(run: Run) -> None:
 
 def test_a_call_that_blocks_is_given_up_after_its_limit() -> None:
     """A database host that is frozen is an answer, too, while the thread may hang as long as it likes."""
-    import threading
-
     release = threading.Event()
 
     async def story() -> None:

@@ -69,7 +69,7 @@ class MastershipService:
         self._authority.everywhere(call.caller, "manage master")
         async with self._one_at_a_time:
             node = self._node
-            environment = await self._membership.observe()
+            environment = await self._membership.observe_whole()
             if environment is not None and node.mastership is Mastership.ACTIVE:
                 return False, []
             failed = await self._failed_conditions(environment)

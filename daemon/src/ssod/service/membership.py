@@ -18,6 +18,7 @@ from ssod.core.states import (
     DatabaseLost,
     Deactivated,
     EnvironmentRead,
+    Instant,
     MasterAnswered,
     MasterLost,
     Mastership,
@@ -31,6 +32,7 @@ from ssod.service.notices import Notices
 from ssod.service.offload import Offload
 from ssod.service.ports import Audit, PeerFailed, PeerRenewed, Peers
 from ssod.service.sealing import Sealing, as_the_database_says
+from ssod.service.under_way import UnderWay
 from ssod.storage.records import Environment, Look, ServerRecord, ServerReport
 from ssod.storage.repository import EnvironmentRepository, ServerRepository
 
@@ -76,6 +78,7 @@ class Membership:
         self._asked = 0
         self._taken = 0
         self._settling = asyncio.Lock()
+        self._steps = UnderWay()
         self.notices = Notices(node, peers, lambda: self.enrolled, self.keep)
         self.last_known: Environment | None = None
         self.enrolled: dict[str, ServerRecord] = {}
@@ -114,6 +117,23 @@ class Membership:
             return node.environment
         self._taken = asked
         self.looked = node.clock.monotonic()
+        with self._steps.one():
+            await self._step(environment, servers, began)
+        await self.settle()
+        await self._note_backup(environment)
+        self._compare_audit()
+        await self.report()
+        return environment
+
+    async def observe_whole(self) -> Environment | None:
+        """As `observe`, and waits for other looks' steps: one that has overtaken this one may be just resuming a mastership."""
+        environment = await self.observe()
+        if environment is not None:
+            await self._steps.over()
+        return environment
+
+    async def _step(self, environment: Environment, servers: tuple[ServerRecord, ...], began: Instant) -> None:
+        node = self.node
         enrolled = {server.name: server for server in servers}
         removed = self.enrolled.keys() - enrolled.keys()
         self.enrolled = enrolled
@@ -130,11 +150,6 @@ class Membership:
             await self._resume(environment)
         elif isinstance(outside, TellOthers):
             self.notices.tell_all()
-        await self.settle()
-        await self._note_backup(environment)
-        self._compare_audit()
-        await self.report()
-        return environment
 
     async def _confirm(self, epoch: int) -> Look:
         """Writes down that this server is the master of `epoch`, if it is, and looks at the database."""

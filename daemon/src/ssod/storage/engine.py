@@ -62,8 +62,8 @@ SQLITE_PAUSE = 0.01
 
 
 def _write_ahead(connection: Any) -> None:
-    """Two that open a new file at once would both change it to WAL. SQLite has neither of them wait, as both have read it: one is told
-    at once that it is locked, and has to let go of it and begin anew.
+    """Two that open a new file at once would both change it to WAL. SQLite has neither of them wait, as both have read it: one is
+    told at once that it is locked, and has to let go of it and begin anew.
     """
     began = time.monotonic()
     while True:
