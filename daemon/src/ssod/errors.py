@@ -31,7 +31,8 @@ SsodError
 │   ├── MasterLost, NoKeyring, NotBackedUp
 │   ├── DatabaseUnavailable, MastershipUnconfirmed
 │   └── AuditUnavailable
-└── ConfigurationRefused            the configuration file; never crosses the API
+├── SchemaRefused                   the database's schema is not for this version; never crosses the API
+└── ConfigurationRefused            the configuration file; likewise
 """
 
 from __future__ import annotations
@@ -308,3 +309,7 @@ class AuditUnavailable(Unavailable):
 
 class ConfigurationRefused(SsodError):
     problem, title = "configuration-refused", "the configuration is refused"
+
+
+class SchemaRefused(SsodError):
+    """The schema of the SSO database is not one that this version works on, or may make."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -60,13 +61,24 @@ def test_a_url_that_cannot_be_read_is_refused_without_being_quoted(ssoctl: Ssoct
     assert "canary" not in finished.err
 
 
-def test_a_schema_of_a_later_version_is_left_alone(ssoctl: Ssoctl, file: Path, tmp_path: Path) -> None:
-    import sqlite3
-
-    ssoctl("database", "migrate", "--config", file)
-    with sqlite3.connect(tmp_path / "sso.db") as connection:
-        connection.execute("UPDATE alembic_version SET version_num = 'of_a_later_version'")
+def tell(path: Path, oldest: str) -> None:
+    """Makes the database one of a later version, on which none works that is older than schema `oldest`."""
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.execute("UPDATE tolerance SET oldest = ?, version = '99.1'", (oldest,))
+    connection.commit()
     connection.close()
-    finished = ssoctl("database", "migrate", "--config", file)
-    assert finished.code == 1
-    assert "newer ssod" in finished.err
+
+
+def test_a_schema_of_a_later_version_is_left_alone(ssoctl: Ssoctl, file: Path, tmp_path: Path) -> None:
+    """It is unchanged where it tolerates this version, and refused where it does not; so says the look before."""
+    ssoctl("database", "migrate", "--config", file)
+    for option in (["--check"], []):
+        tell(tmp_path / "sso.db", "0002")
+        finished = ssoctl("database", "migrate", "--config", file, *option)
+        assert (finished.code, last_word(finished.out)) == (0, "unchanged")
+        tell(tmp_path / "sso.db", "9999")
+        finished = ssoctl("database", "migrate", "--config", file, *option)
+        assert finished.code == 1
+        assert "by ssod 99.1" in finished.err
+        assert "install ssod 99.1" in finished.err

@@ -31,28 +31,34 @@ def migrate(
         Path, typer.Option("--config", metavar="FILE", readable=False, help="Where the database's URL stands.")
     ] = DEFAULT_CONFIGURATION,
     only_check: Annotated[bool, typer.Option("--check", help="Only say whether it would be changed.")] = False,
+    stopped: Annotated[
+        bool, typer.Option("--stopped", help="No older ssod runs any more, nor will: change it though they could not work on it.")
+    ] = False,
 ) -> None:
-    """Bring the schema to this version's. The last word of the output is `changed` or `unchanged`."""
+    """Bring the schema to this version's; a newer one is left, where this version works on it.
+
+    The last word of the output is `changed` or `unchanged`.
+    """
     where = load(config).database
     if only_check:
-        changed = _run(where, only_check=True)
-        say(f"the schema {'would be changed' if changed else 'is this version and would stay unchanged'}")
+        changed = _run(where, only_check=True, stopped=stopped)
+        say(f"the schema {'would be changed' if changed else 'is one for this version and would stay unchanged'}")
         return
     with session_of(context).journal.step(Act("the schema was changed", "ssoctl database migrate --check")):
-        changed = _run(where, only_check=False)
-    say(f"the schema was {'changed' if changed else 'this version already: unchanged'}")
+        changed = _run(where, only_check=False, stopped=stopped)
+    say(f"the schema {'was changed' if changed else 'is one for this version already: unchanged'}")
 
 
-def _run(where: DatabaseConfig, *, only_check: bool) -> bool:
+def _run(where: DatabaseConfig, *, only_check: bool, stopped: bool) -> bool:
     # Alembic and SQLAlchemy take longer to import than every other command takes to run.
-    from alembic.util.exc import CommandError
     from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
+    from ssod.errors import SchemaRefused
     from ssod.storage.migrations import migrate as bring_up
     from ssod.storage.migrations import pending
 
     try:
-        return (pending if only_check else bring_up)(where.url, where.password_file)
+        return (pending if only_check else bring_up)(where.url, where.password_file, stopped=stopped)
     except OperationalError as error:
         raise Temporary(
             f"the SSO database cannot be used: {_first_line(error.orig)}; nothing was changed",
@@ -60,11 +66,8 @@ def _run(where: DatabaseConfig, *, only_check: bool) -> bool:
         ) from None
     except DBAPIError as error:
         raise CliError(f"the SSO database refused: {_first_line(error.orig)}; nothing was changed") from None
-    except CommandError as error:
-        raise CliError(
-            f"the schema is not one that this version can change: {error}",
-            next_step="a newer ssod has migrated it: install that version",
-        ) from None
+    except SchemaRefused as error:
+        raise CliError(f"{error.detail}; nothing was changed", next_step=error.next_step or "") from None
     except (SQLAlchemyError, OSError, ValueError) as error:
         # The text of these can hold the URL; its kind and the setting are enough to find what is wrong.
         raise UsageRefused(

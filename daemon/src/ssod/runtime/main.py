@@ -30,6 +30,7 @@ from ssod.runtime.loops import ANCHOR_LIMIT, Anchors, Follower, Warden, Watcher,
 from ssod.runtime.mandate import ClusterMandate, OperatorMandate
 from ssod.runtime.metrics import Metrics
 from ssod.runtime.notify import SystemdNotifier
+from ssod.runtime.schema_check import SchemaCheck
 from ssod.seal import SealedCopy, sealing_key_from_credential, sealing_key_from_file
 from ssod.service.applications import Applications
 from ssod.service.authority import Authority
@@ -61,7 +62,6 @@ from ssod.storage.mappings import MappingRepository
 from ssod.storage.records import Certificate
 from ssod.storage.repository import Database, EnvironmentRepository, ServerRepository
 from ssod.storage.rotation import RotationRepository
-from ssod.storage.schema import REVISION
 from ssod.storage.standing import StandingRepository
 from ssod.storage.tickets import TicketRepository
 from ssod.storage.units import UnitCredentialRepository
@@ -305,7 +305,8 @@ class Daemon:
 
         self._listener.attach()
         self._authority.revocations_changed = self._refuse_revoked
-        await self._check_schema()
+        schema = SchemaCheck(self._database, self._offload)
+        await schema.ask()
         await self._membership.sealing.open()
         await self._faces.start(self._config.server.socket, self._config.server.listen, tls.server_context(self._config.tls))
         self._credentials.start(self._config.server.credentials_socket)
@@ -321,6 +322,7 @@ class Daemon:
         journal.info("started", version=__version__, server=self._config.server.name, health=self._node.sentence())
         for work in self._loops():
             keep(asyncio.create_task(forever(work, self._loop_failed, 1.0)))
+        keep(asyncio.create_task(schema.mind(self._stopping.set)))
         await self._stopping.wait()
         journal.info("stopping")
         self._notifier.stopping()
@@ -339,19 +341,8 @@ class Daemon:
         self._syncing.close()
         self._database.dispose()
         self._audit.close()
-
-    async def _check_schema(self) -> None:
-        """An old schema ends the start; a database that cannot be reached does not: a standby still decrypts."""
-        try:
-            revision = await self._offload(self._database.revision)
-        except SsodError as error:
-            journal.warning(error.detail)
-            return
-        if revision is None or revision < REVISION:
-            raise SsodError(
-                f"the SSO database has schema {revision or 'none'}, this version of ssod needs {REVISION}",
-                next_step="run `ssoctl database migrate`",
-            )
+        if schema.refused is not None:
+            raise schema.refused
 
     def _loop_failed(self, error: BaseException) -> None:
         journal.error("a loop failed and goes on", cause=error)

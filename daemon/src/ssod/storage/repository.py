@@ -22,6 +22,7 @@ from ssod.storage.connections import Connections
 from ssod.storage.engine import trusting
 from ssod.storage.records import BackupRecord, Environment, KeyRecord, Look, NextKey, ServerRecord, ServerReport
 from ssod.storage.revoking import revoke_all_of
+from ssod.storage.tolerance import Found, look
 
 
 def aware(moment: datetime) -> datetime:
@@ -133,12 +134,10 @@ class Database:
         """Ends the connections made before that moment, under the threads that wait on them: nobody will answer there any more."""
         self._connections.cut(before)
 
-    def revision(self) -> str | None:
-        """The schema's revision; None for an empty database."""
-        with self.transaction() as connection:
-            if not self.engine.dialect.has_table(connection, "alembic_version"):
-                return None
-            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    def schema(self) -> Found:
+        """What the database says of its schema."""
+        with self.reads() as connection:
+            return look(connection)
 
     def dispose(self) -> None:
         self.engine.dispose()

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 # The revision that this version of ssod reads and writes; the newest file in migrations/versions.
-REVISION = "0004"
+REVISION = "0005"
 
 metadata = MetaData()
 
@@ -195,4 +195,14 @@ unit_credential = Table(
     Column("application", String(128), ForeignKey("application.name"), nullable=False, index=True),
     Column("config", String(256), nullable=False),
     Column("field", String(128), nullable=False),
+)
+
+# One row, as the version that made this schema left it: the oldest REVISION whose ssod works on it, and which version of ssod that
+# was. Every older one reads it, so the table stays as it is for good (storage/tolerance.py).
+tolerance = Table(
+    "tolerance",
+    metadata,
+    Column("one", Integer, CheckConstraint("one = 1"), primary_key=True, autoincrement=False),
+    Column("oldest", String(20), nullable=False),
+    Column("version", String(40), nullable=False),
 )
