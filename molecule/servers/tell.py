@@ -1,5 +1,6 @@
-"""Servers come and go: one is added, removed, and added again; certificates are renewed and the CA is another; a standby dies, comes
-back and is let in nowhere, and a new host takes its name. Probes decrypt all the time, and no server that stays is restarted.
+"""All servers are upgraded and taken back, while probes ask. Then servers come and go: one is added, removed, and added again;
+certificates are renewed and the CA is another; a standby dies, comes back and is let in nowhere, and a new host takes its name. Probes
+decrypt all the time, and no server that stays is restarted.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from leaks import Watch, secrets_of
 from story import PROJECT, Environment, Probes, PromiseBroken, Seen, acknowledged_lost, promise, say, wait_for, write_report
+from upgrade import Upgrade
 
 HERE = Path(__file__).parent
 STAYING = ["m1", "s1"]
@@ -115,7 +117,10 @@ REMOVE, ADD, RENEW, ROTATE = (f"holdfast.sso.{name}" for name in ("remove_server
 with Watch(env) as watch:
     for host in ("m2", "s2"):
         probes.equip(host)
-    probes.start()
+    everywhere = Probes(env, SERVERS)
+    everywhere.start()
+    figures |= Upgrade(env, everywhere, ["m2", "s1", "m1"]).tell()
+    env.ssh("m2", "systemctl stop probe")
     began = time.time()
     before = starts(SERVERS)
 

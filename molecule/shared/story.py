@@ -85,6 +85,8 @@ class Environment:
         self.name = name
         self._say_tasks = say_tasks
         self._runs = 0
+        # Where the collection is that playbooks are taken from: this checkout, unless told otherwise.
+        self.collections = Path(os.environ.get("HOLDFAST_COLLECTIONS", str(PROJECT / "collections")))
         self.state = Path(os.environ.get("HOLDFAST_TESTHOSTS_STATE", "/var/lib/holdfast-testhosts")) / name
         first, *more = inventories
         self.inventories = [first, PROJECT / "tests" / "hosts" / "inventory" / "hosts.yml", *more, self.state / "inventory.yml"]
@@ -104,7 +106,7 @@ class Environment:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("MOLECULE_", "ANSIBLE_"))}
         return kept | {
             "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": os.environ.get("HOLDFAST_COLLECTIONS", str(PROJECT / "collections")),
+            "ANSIBLE_COLLECTIONS_PATH": str(self.collections),
             "ANSIBLE_NOCOLOR": "1",
             "PYTHONUNBUFFERED": "1",
         }
