@@ -31,7 +31,7 @@ def test_a_stopped_database_is_an_answer_and_its_return_needs_no_restart(postgre
     postgres.stop()
     try:
         began = time.monotonic()
-        for use in (environment.read, servers.all, environment.is_writable, database.revision):
+        for use in (environment.read, servers.all, environment.is_writable, database.schema):
             with pytest.raises(DatabaseUnavailable) as refusal:
                 use()
             assert "SELECT" not in refusal.value.detail

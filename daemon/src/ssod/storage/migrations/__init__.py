@@ -18,8 +18,8 @@ from ssod.storage.tolerance import Found, look, refusal
 # Two servers that migrate at once must not both make the tables: an arbitrary number that means this migration.
 _ADVISORY_LOCK = 0x686F6C64
 
-# The oldest schema.REVISION whose ssod works on this version's schema, beside this version or after one step back: `migrate` tells
-# the database, which tells the older one. Every migration after it only adds (CONTRIBUTING.md); 0002 required columns that the first
+# The oldest schema.REVISION whose ssod works on this version's schema, beside this version or after one step back. `migrate` tells
+# the database, and that the older one. Every migration after it only adds (CONTRIBUTING.md); 0002 required columns that the first
 # version does not fill.
 OLDEST_TOLERATED = "0002"
 
