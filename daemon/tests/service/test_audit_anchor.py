@@ -22,12 +22,12 @@ def test_a_server_tells_the_database_where_its_log_ends(run: Run) -> None:
         for host in (m1, s1):
             host.audit.anchored = LATER
             await host.membership.report_audit()
-        await m1.membership.observe()
+        await m1.membership.observe(reports=True)
         assert [(each.audit_sequence, each.audit_head) for each in m1.membership.enrolled.values()] == [LATER, LATER]
-        changed = m1.environment.look().servers[0].last_seen
+        changed = m1.servers.all()[0].last_seen
         world.clock.seconds += 5
         await m1.membership.report_audit()
-        assert m1.environment.look().servers[0].last_seen == changed
+        assert m1.servers.all()[0].last_seen == changed
 
     run(story)
 

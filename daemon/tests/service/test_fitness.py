@@ -167,9 +167,9 @@ def test_a_database_that_never_answers_does_not_keep_the_cluster_waiting(run: Ru
         release = Event()
         look = m2.environment.look
 
-        def hanging() -> Look:
+        def hanging(roster: str | None = None) -> Look:
             release.wait(20)
-            return look()
+            return look(roster)
 
         m2.environment.look = hanging  # type: ignore[method-assign]
         try:

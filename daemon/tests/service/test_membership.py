@@ -8,12 +8,17 @@ from collections.abc import Awaitable, Callable
 import pytest
 from hosts import ADMIN, APP, World
 from keys import keyring_of, secret
+from sqlalchemy import event
 
 from ssod.core.keyring import Keyring
 from ssod.core.states import ATTACHMENT_SLACK, CONFIRMATION_WINDOW, Mastership
 from ssod.errors import MasterLost, MastershipUnconfirmed, NotMaster
 from ssod.service.encryption import PROBE_PAUSE
+from ssod.service.membership import LOOK_PAUSE
 from ssod.service.ports import Fetched
+from ssod.storage.records import ServerReport
+
+REPORT = ServerReport(True, "ab" * 16, None, 1, "9.9.9")
 
 Run = Callable[[Callable[[World], Awaitable[None]]], None]
 
@@ -176,6 +181,53 @@ def test_a_notice_is_not_held_up_by_a_question_to_a_dead_master(run: Run) -> Non
         assert s1.node.state.master == "m2"
         assert not hopeless.done()
         hopeless.cancel()
+
+    run(story)
+
+
+def test_a_look_reads_the_servers_when_other_ones_are_enrolled(run: Run) -> None:
+    """However often servers look and report: what they cost the database does not grow with the square of their number."""
+
+    async def story(world: World) -> None:
+        m1, s1 = await world.servers("m1", "s1")
+        reads: list[str] = []
+        for host in (m1, s1):
+            await host.membership.look(reports=True)
+            event.listen(host.database.engine, "before_cursor_execute", lambda _c, _k, statement, *_: reads.append(statement))
+
+        def of_servers() -> int:
+            count = sum("FROM server" in each for each in reads)
+            assert reads, "nothing was asked at all"
+            reads.clear()
+            return count
+
+        for _ in range(5):
+            for host in (m1, s1):
+                await host.membership.report_again()
+                await host.membership.refresh()
+        assert of_servers() == 0
+        assert m1.membership.enrolled.keys() == s1.membership.enrolled.keys() == {"m1", "s1"}
+
+        m1.servers.enrol("s2", "s2:7443", False, world.clock.now().utc)
+        for host in (m1, s1):
+            reads.clear()
+            await host.membership.observe()
+            assert of_servers() == 1
+            assert "s2" in host.membership.enrolled
+
+        # What others last said of themselves is for those who want to see it.
+        world.clock.seconds += LOOK_PAUSE
+        s1.servers.report("m1", REPORT, world.clock.now().utc)
+        await s1.membership.look(reports=True)
+        assert of_servers() == 1
+        assert s1.membership.enrolled["m1"].version == REPORT.version
+
+        s1.database.lost = True
+        await s1.membership.observe()
+        s1.database.lost = False
+        reads.clear()
+        await s1.membership.observe()
+        assert of_servers() == 1, "it may have come back as an older copy"
 
     run(story)
 

@@ -15,7 +15,7 @@ from ssod.storage.engine import connect
 from ssod.storage.mappings import MappingRepository
 from ssod.storage.migrations import migrate
 from ssod.storage.records import Application, ConfigRecord, Field, KeyRecord
-from ssod.storage.repository import Database, EnvironmentRepository
+from ssod.storage.repository import Database, EnvironmentRepository, ServerRepository
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 KEY = secret(1).id
@@ -61,10 +61,21 @@ def test_credentials_are_one_question(database: Database, postgres: Postgres) ->
     assert len(statements(postgres.directory / "log", lambda: repository.first("app", ["user:u", "group:g"]))) == 1
 
 
-def test_a_look_at_the_environment_is_four_questions(database: Database, postgres: Postgres) -> None:
-    """Each server looks every few seconds: the environment with what is to be current next, its keys, their backup, the servers."""
-    asked = statements(postgres.directory / "log", EnvironmentRepository(database).look)
-    assert len([each for each in asked if "SELECT" in each]) == 4, "beside the question whether the connection is still good"
+def test_a_look_at_the_environment_is_three_questions(database: Database, postgres: Postgres) -> None:
+    """Each server looks every few seconds: the environment with what is to be current next, its keys, their backup. The servers are
+    the fourth, for who does not know them yet.
+    """
+    log, environment = postgres.directory / "log", EnvironmentRepository(database)
+    ServerRepository(database).enrol("m1", "m1:1", True, NOW)
+
+    def selects(roster: str | None) -> list[str]:
+        # beside the question whether the connection is still good
+        return [each for each in statements(log, lambda: environment.look(roster)) if "SELECT" in each]
+
+    assert len(selects(None)) == 4
+    known = selects(environment.read().roster)
+    assert len(known) == 3
+    assert not any("FROM server" in each for each in known)
 
 
 def test_a_connection_that_was_ended_is_replaced(database: Database, postgres: Postgres) -> None:

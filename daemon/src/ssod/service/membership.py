@@ -70,8 +70,8 @@ class Membership:
         self._reported: ServerReport | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._refreshing_next: asyncio.Task[None] | None = None
-        self._looking: asyncio.Task[Environment | None] | None = None
-        self.looked = float("-inf")
+        self._looking: dict[bool, asyncio.Task[Environment | None]] = {}
+        self.looked = self._reports_read = float("-inf")
         self._named: tuple[int, float] | None = None
         self._mandated = node.mandate.given()
         self._background: set[asyncio.Task[Any]] = set()
@@ -81,34 +81,41 @@ class Membership:
         self._steps = UnderWay()
         self.notices = Notices(node, peers, lambda: self.enrolled, self.keep)
         self.last_known: Environment | None = None
+        # As they were when `_roster` was new, or somebody last wanted to see their reports.
         self.enrolled: dict[str, ServerRecord] = {}
+        self._roster: str | None = None
 
-    async def look(self) -> None:
+    async def look(self, *, reports: bool = False) -> None:
         """As `observe`, for those who only want to see: shared, and not repeated within LOOK_PAUSE."""
-        if self.node.environment is not None and self.node.clock.monotonic() - self.looked < LOOK_PAUSE:
+        looked = self._reports_read if reports else self.looked
+        if self.node.environment is not None and self.node.clock.monotonic() - looked < LOOK_PAUSE:
             return
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self.observe())
-        await asyncio.shield(self._looking)
+        looking = self._looking.get(reports)
+        if looking is None or looking.done():
+            looking = self._looking[reports] = asyncio.create_task(self.observe(reports=reports))
+        await asyncio.shield(looking)
 
-    async def observe(self) -> Environment | None:
-        """Reads the database and takes the step; None when it cannot be reached."""
+    async def observe(self, *, reports: bool = False) -> Environment | None:
+        """Reads the database and takes the step; None when it cannot be reached. The servers are read when other ones are enrolled
+        than before; with `reports` always, for what each last said of itself.
+        """
         node = self.node
         self._asked += 1
         asked = self._asked
         # A confirmation counts from when it was asked for: the database's answer may have been long under way.
         began = node.clock.now()
         node.mind_mandate()
+        roster = None if reports else self._roster
         try:
             if node.state.mastership is Mastership.PASSIVE:
-                environment, servers = await self._offload(self._environment.look)
+                environment, servers = await self._offload(self._environment.look, roster)
             else:
-                environment, servers = await self._confirm(node.state.epoch)
+                environment, servers = await self._confirm(node.state.epoch, roster)
         except DatabaseUnavailable as error:
             if asked > self._taken:
                 self._taken = asked
                 node.apply(DatabaseLost(error.detail, node.clock.now()))
-                node.environment = None
+                node.environment = self._roster = None  # it may come back as another one
             return None
         if node.keyring is None and environment.current_key_id is not None:
             await self.sealing.open(environment)
@@ -132,13 +139,13 @@ class Membership:
             await self._steps.over()
         return environment
 
-    async def _step(self, environment: Environment, servers: tuple[ServerRecord, ...], began: Instant) -> None:
+    async def _step(self, environment: Environment, servers: tuple[ServerRecord, ...] | None, began: Instant) -> None:
         node = self.node
-        enrolled = {server.name: server for server in servers}
-        removed = self.enrolled.keys() - enrolled.keys()
-        self.enrolled = enrolled
-        if removed:
-            node.release_waiters()  # a server that was removed must not wait on here for the next keyring
+        if servers is not None:
+            enrolled = {server.name: server for server in servers}
+            if self.enrolled.keys() - enrolled.keys():
+                node.release_waiters()  # a server that was removed must not wait on here for the next keyring
+            self.enrolled, self._roster, self._reports_read = enrolled, environment.roster, self.looked
         node.environment = self.last_known = environment
         outside = node.apply(EnvironmentRead(environment.master, environment.epoch, began))
         if node.keyring is not None and node.keyring.environment != environment.id:
@@ -151,10 +158,10 @@ class Membership:
         elif isinstance(outside, TellOthers):
             self.notices.tell_all()
 
-    async def _confirm(self, epoch: int) -> Look:
+    async def _confirm(self, epoch: int, roster: str | None = None) -> Look:
         """Writes down that this server is the master of `epoch`, if it is, and looks at the database."""
         node = self.node
-        look = await self._offload(self._environment.confirm, node.state.server, epoch)
+        look = await self._offload(self._environment.confirm, node.state.server, epoch, roster)
         environment = look.environment
         if (environment.master, environment.epoch) == (node.state.server, epoch):
             node.confirmation = environment.confirmation
@@ -220,7 +227,7 @@ class Membership:
         began, taken = self.node.clock.now(), self._taken
         # Never while an earlier confirmation is taken back: that of the mastership which begins here must stand.
         async with self._settling:
-            confirmed = (await self._confirm(environment.epoch)).environment
+            confirmed = (await self._confirm(environment.epoch, self._roster)).environment
             # Meanwhile another look, or this server's own act, may have shown more than this look began with.
             named = (confirmed.master, confirmed.epoch) == (self.node.state.server, environment.epoch)
             unchanged = taken == self._taken and self.node.state.mastership is Mastership.PASSIVE

@@ -41,7 +41,8 @@ class Environment(NamedTuple):
 
     `earlier_master_confirmed` is how many seconds ago, by the database's clock, a master of an earlier epoch last confirmed its
     mastership: it may act for a while yet. None when there is none such, or when it has stepped down. `confirmation` is when, by
-    the same clock, the master of this epoch last confirmed its own.
+    the same clock, the master of this epoch last confirmed its own. `roster` is another text since each change of which servers are
+    enrolled, and where.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Environment(NamedTuple):
     earlier_master_confirmed: float | None = None
     confirmation: float | None = None
     next_key: NextKey | None = None
+    roster: str = ""
 
     @property
     def canaries(self) -> dict[bytes, bytes]:
@@ -105,10 +107,10 @@ class Revocation(NamedTuple):
 
 
 class Look(NamedTuple):
-    """The environment and the servers enrolled in it, as one transaction found them."""
+    """The environment, and the servers enrolled in it: None for who knows those of the environment's `roster`."""
 
     environment: Environment
-    servers: tuple[ServerRecord, ...]
+    servers: tuple[ServerRecord, ...] | None
 
 
 class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

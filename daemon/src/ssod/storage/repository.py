@@ -190,6 +190,7 @@ def read_environment(connection: Connection, *, lock: bool = False, share: bool 
         earlier,
         row.confirmed_at if row.confirmed_epoch == row.epoch else None,
         _next_key(row),
+        row.roster or "",
     )
 
 
@@ -245,6 +246,12 @@ def _servers(connection: Connection) -> tuple[ServerRecord, ...]:
     return tuple(_server(row) for row in connection.execute(select(t.server).order_by(t.server.c.name)))
 
 
+def _look(connection: Connection, roster: str | None) -> Look:
+    # The environment first: servers that are newer than its roster are read once more by the next look, older ones would stay.
+    environment = read_environment(connection)
+    return Look(environment, None if environment.roster == roster else _servers(connection))
+
+
 class EnvironmentRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -253,12 +260,12 @@ class EnvironmentRepository:
         with self._database.reads() as connection:
             return read_environment(connection)
 
-    def look(self) -> Look:
-        """What each server asks again every few seconds."""
+    def look(self, roster: str | None = None) -> Look:
+        """What each server asks again every few seconds. `roster` is of the servers that it knows: they are not read again."""
         with self._database.reads() as connection:
-            return Look(read_environment(connection), _servers(connection))
+            return _look(connection, roster)
 
-    def confirm(self, server: str, epoch: int) -> Look:
+    def confirm(self, server: str, epoch: int, roster: str | None = None) -> Look:
         """As `look`; and writes down that the master of `epoch` is `server` still, if that is so."""
         with self._database.transaction() as connection:
             connection.execute(
@@ -266,7 +273,7 @@ class EnvironmentRepository:
                 .where(t.environment.c.epoch == epoch, t.environment.c.master == server)
                 .values(confirmed_at=_clock(connection), confirmed_epoch=epoch)
             )
-            return Look(read_environment(connection), _servers(connection))
+            return _look(connection, roster)
 
     def stepped_down(self, epoch: int, confirmation: float | None) -> None:
         """The master of `epoch` says that it acts no more: nobody has to wait until its confirmation is old."""
@@ -362,6 +369,8 @@ class ServerRepository:
         """Enrols a server, or changes its address and whether it may become master."""
         values = {"address": address, "may_become_master": may_become_master}
         with self._database.transaction() as connection:
+            # Before the server's row, as whoever removes it does: the roster is noted in it, and neither must wait for the other.
+            read_environment(connection, lock=True)
             changed = connection.execute(update(t.server).where(t.server.c.name == name).values(values)).rowcount
             if changed == 0:
                 connection.execute(insert(t.server).values(name=name, enrolled_at=now, **values))

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 # The revision that this version of ssod reads and writes; the newest file in migrations/versions.
-REVISION = "0005"
+REVISION = "0006"
 
 metadata = MetaData()
 
@@ -39,6 +39,9 @@ environment = Table(
     Column("confirmed_epoch", Integer),
     # Since when SSO is disabled: nobody is given anything, anywhere. NULL while it is enabled.
     Column("disabled_at", DateTime(timezone=True)),
+    # Another random text since each change of which servers are enrolled, and at which address: whoever has read the servers beside
+    # this one need not read them again. A trigger writes it, so that the ssod of an older version does too. NULL before the first.
+    Column("roster", String(36)),
 )
 
 # One row a key id; the canary is a ciphertext that only this key opens. Never the key itself.

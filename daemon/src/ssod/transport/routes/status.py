@@ -146,13 +146,14 @@ class StatusRoutes:
 
     async def status(self, _request: Request) -> Response:
         # A status that is seconds old is read as the present at three in the morning: ask the database now.
-        await self._membership.look()
+        await self._membership.look(reports=True)
         return answer(await self.status_document())
 
     async def refresh(self, request: Request) -> Response:
         self._authority.everywhere(request.call.caller, "manage servers")
         body_as(d.Empty)(request.body)
         await self._membership.refresh()
+        await self._membership.look(reports=True)
         return answer(await self.status_document())
 
     async def selftest(self, request: Request) -> Response:
