@@ -171,7 +171,7 @@ def _still(starting: list[Server]) -> int:
     return len(starting)
 
 
-def _attach(servers: Sequence[Server]) -> None:
+def attach(servers: Sequence[Server]) -> None:
     """Starts them, the first as the master; the others a few at a time, as one that is not attached yet asks much more often."""
     master, others = servers[0], servers[1:]
     make_ready(master.start())
@@ -184,9 +184,6 @@ def _attach(servers: Sequence[Server]) -> None:
         wait_for(lambda: _still(starting) < AT_ONCE, "the servers before are attached", 60)
         starting.append(server.start(wait=False))
     wait_for(lambda: _still(starting) == 0, "all servers are attached", 60)
-    for server in others:
-        pin(pid_of(server), LOAD_CPU)
-    pin(pid_of(master), LOAD_CPU)
 
 
 @contextlib.contextmanager
@@ -211,7 +208,9 @@ def started(root: Path, count: int) -> Iterator[Site]:
         servers = [Server(root, authority, name, url, may_become_master=name == "m1") for name in names]
         for server in servers:
             stack.callback(server.stop, signal.SIGKILL)
-        _attach(servers)
+        attach(servers)
+        for server in servers:
+            pin(pid_of(server), LOAD_CPU)
         copy = Database(authority, LOAD_CPU, of=primary)
         stack.callback(copy.remove)
         copy.start()

@@ -1,7 +1,8 @@
 """Waits on a master as many servers do: `fifty.py DIRECTORY MASTER ADDRESS FILE`; creates FILE once all are attached.
 
 Each certificate in DIRECTORY is one server, with ssod's own client, its long poll and its jitter. What else a server does
-(its look at the database) never reaches the master, and is left out.
+(its look at the database) never reaches the master, and is left out. A server that takes a new keyring says so in a line, with its
+moment by the clock that all processes share; one whose question fails says "failed", and asks again.
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
 import uvloop
 
 from ssod.config import TlsConfig
-from ssod.service.ports import Fetched
+from ssod.service.ports import Fetched, PeerFailed
 from ssod.storage.records import ServerRecord
 from ssod.transport import tls
 from ssod.transport.peers import HttpPeers
 
 REFRESH_SECONDS = 60.0
+# So many handshakes are under way at a time.
+AT_ONCE = 16
 _uniform = random.SystemRandom().uniform
 
 
@@ -38,9 +42,15 @@ async def follow(peers: HttpPeers, master: ServerRecord, etag: str) -> None:
     # The first wait is cut anywhere, so that the fifty come as evenly as fifty servers that were started one by one.
     wait = _uniform(0, REFRESH_SECONDS)
     while True:
-        fetched = await peers.fetch(master, etag, wait)
+        try:
+            fetched = await peers.fetch(master, etag, wait)
+        except PeerFailed as error:
+            print("failed", error, flush=True)
+            await asyncio.sleep(1)  # as an attached server does, before it asks again
+            continue
         if fetched.keyring is not None:
             etag = fetched.keyring.etag
+            print(time.monotonic(), flush=True)
         wait = REFRESH_SECONDS * _uniform(0.9, 1.1)
 
 
@@ -51,10 +61,20 @@ def _clients(directory: Path) -> list[HttpPeers]:
 
 
 async def live(directory: Path, name: str, address: str, attached: Path) -> None:
-    master = _master(name, address)
-    clients = [(peers, _held(await peers.fetch(master, None, 0))) for peers in _clients(directory)]
-    await asyncio.to_thread(attached.touch)
-    await asyncio.gather(*(follow(peers, master, etag) for peers, etag in clients))
+    master, gate = _master(name, address), asyncio.Semaphore(AT_ONCE)
+    clients = _clients(directory)
+    left = len(clients)
+
+    async def attach(peers: HttpPeers) -> None:
+        nonlocal left
+        async with gate:
+            etag = _held(await peers.fetch(master, None, 0))
+        left -= 1
+        if left == 0:
+            await asyncio.to_thread(attached.touch)
+        await follow(peers, master, etag)
+
+    await asyncio.gather(*map(attach, clients))
 
 
 if __name__ == "__main__":
