@@ -89,7 +89,7 @@ def key_in_use(connection: http.client.HTTPConnection) -> str:
 
 
 def switch(servers: list[Server], url: str) -> float:
-    """Makes another secret the current one; the seconds from the commit, as the database tells it, to the last server's use of it."""
+    """Makes another secret current; the seconds from the commit, as the database tells it, to the last server that uses it."""
     master = servers[0]
     master.ok("POST", "/v1/secret/rotation/prepare", {})
     back_up(master)
@@ -244,9 +244,7 @@ def main() -> int:
     needed = max([count, *sizes]) + FILES_BESIDE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < needed:
-        say(
-            f"a process may open {hard} files here, and the master needs {needed}: raise it (`ulimit -Hn {needed}`), then run this again"
-        )
+        say(f"a process may open {hard} files here, {needed} are needed: raise `ulimit -Hn`, then run this again")
         return 2
     if soft < needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
