@@ -2,7 +2,7 @@
 
 Each certificate in DIRECTORY is one server, with ssod's own client, its long poll and its jitter. What else a server does
 (its look at the database) never reaches the master, and is left out. A server that takes a new keyring says so in a line, with its
-moment by the clock that all processes share; one whose question fails says "failed", and asks again.
+moment by the clock that all processes share ("new 123.4"); one whose question fails says "failed", and "back" once it is answered.
 """
 
 from __future__ import annotations
@@ -38,19 +38,33 @@ def _held(fetched: Fetched) -> str:
     return fetched.keyring.etag
 
 
+async def first(peers: HttpPeers, master: ServerRecord) -> str:
+    while True:
+        try:
+            return _held(await peers.fetch(master, None, 0))
+        except PeerFailed as error:
+            print("failed", error, flush=True)
+            await asyncio.sleep(1)  # as below
+
+
 async def follow(peers: HttpPeers, master: ServerRecord, etag: str) -> None:
     # The first wait is cut anywhere, so that the fifty come as evenly as fifty servers that were started one by one.
     wait = _uniform(0, REFRESH_SECONDS)
+    attached = True
     while True:
         try:
             fetched = await peers.fetch(master, etag, wait)
         except PeerFailed as error:
             print("failed", error, flush=True)
-            await asyncio.sleep(1)  # as an attached server does, before it asks again
+            attached, wait = False, 0.0
+            await asyncio.sleep(1)  # as ssod does, before it asks again
             continue
+        if not attached:
+            attached = True
+            print("back", time.monotonic(), flush=True)
         if fetched.keyring is not None:
             etag = fetched.keyring.etag
-            print(time.monotonic(), flush=True)
+            print("new", time.monotonic(), flush=True)
         wait = REFRESH_SECONDS * _uniform(0.9, 1.1)
 
 
@@ -68,7 +82,7 @@ async def live(directory: Path, name: str, address: str, attached: Path) -> None
     async def attach(peers: HttpPeers) -> None:
         nonlocal left
         async with gate:
-            etag = _held(await peers.fetch(master, None, 0))
+            etag = await first(peers, master)
         left -= 1
         if left == 0:
             await asyncio.to_thread(attached.touch)

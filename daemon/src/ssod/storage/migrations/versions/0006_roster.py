@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 
 # Of what servers report of themselves nothing is noted: that is most of what is written to the table.
 EVENTS = ("INSERT", "DELETE", "UPDATE OF name, address, may_become_master")
