@@ -173,7 +173,9 @@ class Crowd:
         return directory
 
     def _lines(self) -> list[str]:
-        return [line for each in self._directories for line in (each / "said").read_text().splitlines()]
+        # The last one may be half written.
+        said = ((each / "said").read_text().rpartition("\n")[0] for each in self._directories)
+        return [line for lines in said for line in lines.splitlines()]
 
     def failures(self) -> int:
         return sum(line.startswith("failed") for line in self._lines())
