@@ -82,6 +82,21 @@ class Postgres:
             return
         self._run("initdb", "-D", str(self._data), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
 
+    def dump(self, name: str, file: Path) -> None:
+        """As an operator would, by PostgreSQL's own tool."""
+        self._as_client("pg_dump", "--format=custom", f"--file={file}", name)
+
+    def restored(self, file: Path) -> str:
+        """The URL of a new database that is what a dump holds."""
+        url = self.url()
+        self._as_client("pg_restore", "--single-transaction", f"--dbname={url.partition('@/')[2].partition('?')[0]}", str(file))
+        return url
+
+    def _as_client(self, program: str, *arguments: str) -> None:
+        where = [f"--host={self.directory}", f"--port={self.port}", f"--username={SUPERUSER}"]
+        done = subprocess.run([str(self._bin / program), *where, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
             [*self._prefix, str(self._bin / program), *arguments], cwd=self.directory, capture_output=True, text=True, check=False

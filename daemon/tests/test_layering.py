@@ -16,6 +16,7 @@ INWARDS = {
     "errors": set(),
     "core": {"errors"},
     "age_process": {"core", "errors"},
+    "recovery_process": {"errors", "service", "storage"},
     "audit_files": {"core"},
     "client": set(),
     "config": {"core", "errors"},

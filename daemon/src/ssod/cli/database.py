@@ -11,17 +11,15 @@ from ssod.cli.check import DEFAULT_CONFIGURATION, load
 from ssod.cli.errors import CliError, Temporary, UsageRefused
 from ssod.cli.journal import Act
 from ssod.cli.output import say
+from ssod.cli.recovery import copy_url, dump, recover
 from ssod.cli.session import session_of
 
 if TYPE_CHECKING:
     from ssod.config import DatabaseConfig
 
-app = typer.Typer(no_args_is_help=True, help="The schema of the SSO database.")
-
-
-@app.callback()
-def database() -> None:
-    """The schema of the SSO database."""
+app = typer.Typer(no_args_is_help=True, help="The SSO database: its schema, a copy of it, and its recovery from a copy.")
+app.command("dump")(dump)
+app.command("recover")(recover)
 
 
 @app.command()
@@ -30,6 +28,10 @@ def migrate(
     config: Annotated[
         Path, typer.Option("--config", metavar="FILE", readable=False, help="Where the database's URL stands.")
     ] = DEFAULT_CONFIGURATION,
+    database: Annotated[
+        str | None,
+        typer.Option("--database", metavar="URL", help="A restored copy, in place of the database of the configuration."),
+    ] = None,
     only_check: Annotated[bool, typer.Option("--check", help="Only say whether it would be changed.")] = False,
     stopped: Annotated[
         bool, typer.Option("--stopped", help="No older ssod runs any more, nor will: change it though they could not work on it.")
@@ -39,7 +41,9 @@ def migrate(
 
     The last word of the output is `changed` or `unchanged`.
     """
-    where = load(config).database
+    where = load(config).database if database is None else _copy(database)
+    # No server works on a restored copy.
+    stopped = stopped or database is not None
     if only_check:
         changed = _run(where, only_check=True, stopped=stopped)
         say(f"the schema {'would be changed' if changed else 'is one for this version and would stay unchanged'}")
@@ -47,6 +51,12 @@ def migrate(
     with session_of(context).journal.step(Act("the schema was changed", "ssoctl database migrate --check")):
         changed = _run(where, only_check=False, stopped=stopped)
     say(f"the schema {'was changed' if changed else 'is one for this version already: unchanged'}")
+
+
+def _copy(url: str) -> DatabaseConfig:
+    from ssod.config import DatabaseConfig
+
+    return DatabaseConfig(copy_url(url))
 
 
 def _run(where: DatabaseConfig, *, only_check: bool, stopped: bool) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ssod.cli import backups, rotation
+from ssod.cli import backups, recovery, rotation
 from ssod.cli.asking import confirm
 from ssod.cli.client import path_of
 from ssod.cli.files import read_input, refuse_bad_target
@@ -32,6 +32,7 @@ app = typer.Typer(no_args_is_help=True, help="The master secret: generate it, ba
 app.command("rotate")(rotation.rotate)
 app.command("rotation")(rotation.show_rotation)
 app.command("prune")(rotation.prune)
+app.command("prove")(recovery.prove)
 
 LOOK = "ssoctl secret show"
 

@@ -241,7 +241,7 @@ class Rotation:
         for number, value in enumerate(values):
             if number % TURN == TURN - 1:
                 await asyncio.sleep(0)  # a turn for the others
-            place = _place(value.place)
+            place = place_of(value.place)
             try:
                 renewed.append((value, keyring.seal(place, keyring.open(place, value.envelope), self._random)))
             except Rejected:
@@ -273,9 +273,9 @@ class Rotation:
             return Pruned(pruned, kept)
 
 
-def _place(value: ValuePlace) -> Place:
-    place_of = config_place if value.kind == "config" else mapping_place
-    return place_of(value.application, value.owner, value.field)
+def place_of(value: ValuePlace) -> Place:
+    place = config_place if value.kind == "config" else mapping_place
+    return place(value.application, value.owner, value.field)
 
 
 def _sorted_out(

@@ -102,15 +102,17 @@ def _ping_unless_trusted(dialect: Dialect) -> None:
     dialect.do_ping = do_ping  # type: ignore[method-assign,assignment]
 
 
-def connect(url: str, password_file: str | None = None) -> Engine:
-    """An engine for `postgresql+psycopg://` or `sqlite:///`; it connects at first use."""
+def connect(url: str, password_file: str | None = None, *, patient: bool = False) -> Engine:
+    """An engine for `postgresql+psycopg://` or `sqlite:///`; it connects at first use.
+
+    `patient` is for a database that nobody is served from yet: a statement may take as long as it takes.
+    """
     parsed = make_url(url)
     if password_file is not None:
         parsed = parsed.set(password=Path(password_file).read_text(encoding="utf-8").rstrip("\n"))
     if parsed.get_backend_name() == "postgresql":
-        engine = create_engine(
-            parsed, pool_size=2, max_overflow=4, pool_timeout=5, pool_pre_ping=True, connect_args=POSTGRESQL_LIMITS
-        )
+        limits = {} if patient else POSTGRESQL_LIMITS
+        engine = create_engine(parsed, pool_size=2, max_overflow=4, pool_timeout=5, pool_pre_ping=True, connect_args=limits)
         # Many rows are inserted by few statements, and not by one each.
         engine.dialect.use_insertmanyvalues_wo_returning = True
         event.listen(engine, "do_connect", _knock)

@@ -20,7 +20,7 @@ from ssod.storage.repository import Database, acting_as_master, keep_backup, rea
 Kind = Literal["config", "mapping"]
 
 # In the order in which they are gone through. The names of what owns a value, as its table has them.
-_TABLES: dict[Kind, tuple[Table, str]] = {"config": (t.config_value, "name"), "mapping": (t.mapping_value, "principal")}
+TABLES: dict[Kind, tuple[Table, str]] = {"config": (t.config_value, "name"), "mapping": (t.mapping_value, "principal")}
 
 
 class ValuePlace(NamedTuple):
@@ -72,7 +72,7 @@ class RotationRepository:
         """How many values are sealed under each key; a key without any is left out."""
         found: dict[bytes, int] = {}
         with self._database.reads() as connection:
-            for table, _ in _TABLES.values():
+            for table, _ in TABLES.values():
                 for key_id, count in connection.execute(select(table.c.key_id, func.count()).group_by(table.c.key_id)):
                     found[key_id] = found.get(key_id, 0) + count
         return found
@@ -81,7 +81,7 @@ class RotationRepository:
         """Up to `limit` values that come after that place and are under another key than `key_id`."""
         values: list[StoredValue] = []
         with self._database.reads() as connection:
-            for kind in _TABLES:
+            for kind in TABLES:
                 if after is None or kind >= after.kind:
                     here = after if after is not None and after.kind == kind else None
                     values += _under_others(connection, kind, key_id, here, limit - len(values))
@@ -100,7 +100,7 @@ class RotationRepository:
             if environment.current_key_id != key_id:
                 raise VersionConflict("the master secret has been rotated once more meanwhile", next_step="run it again")
             return sum(
-                _replace(connection, kind, key_id, [each for each in renewed if each[0].place.kind == kind]) for kind in _TABLES
+                _replace(connection, kind, key_id, [each for each in renewed if each[0].place.kind == kind]) for kind in TABLES
             )
 
     def prune(self, server: str, epoch: int, key_ids: Collection[bytes]) -> None:
@@ -114,7 +114,7 @@ class RotationRepository:
 
 
 def _under_others(connection: Connection, kind: Kind, key_id: bytes, after: ValuePlace | None, limit: int) -> list[StoredValue]:
-    table, owner = _TABLES[kind]
+    table, owner = TABLES[kind]
     place = (table.c.application, table.c[owner], table.c.field)
     statement = select(*place, table.c.envelope).where(table.c.key_id != key_id).order_by(*place).limit(limit)
     if after is not None:
@@ -135,7 +135,7 @@ def _replace(connection: Connection, kind: Kind, key_id: bytes, renewed: Sequenc
             "envelopes": [envelope for _, envelope in renewed],
         }
         return connection.execute(_MANY[kind], {"key_id": key_id, **columns}).rowcount
-    table, owner = _TABLES[kind]
+    table, owner = TABLES[kind]
     here = (
         (table.c.application == bindparam("in_application"))
         & (table.c[owner] == bindparam("of_owner"))
@@ -168,4 +168,4 @@ def _many(table: Table, owner: str) -> Any:
     )
 
 
-_MANY = {kind: _many(table, owner) for kind, (table, owner) in _TABLES.items()}
+_MANY = {kind: _many(table, owner) for kind, (table, owner) in TABLES.items()}
