@@ -112,6 +112,8 @@ def connect(url: str, password_file: str | None = None, *, patient: bool = False
         parsed = parsed.set(password=Path(password_file).read_text(encoding="utf-8").rstrip("\n"))
     if parsed.get_backend_name() == "postgresql":
         limits = {} if patient else POSTGRESQL_LIMITS
+        if limits and "options" in parsed.query:
+            limits = limits | {"options": f"{parsed.query['options']} {limits['options']}"}
         engine = create_engine(parsed, pool_size=2, max_overflow=4, pool_timeout=5, pool_pre_ping=True, connect_args=limits)
         # Many rows are inserted by few statements, and not by one each.
         engine.dialect.use_insertmanyvalues_wo_returning = True
