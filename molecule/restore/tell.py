@@ -1,4 +1,7 @@
-"""No standby has a sealed copy: the secret comes from the backup file. Every wrong file is refused, and changes nothing."""
+"""No standby has a sealed copy: the secret comes from the backup file. Every wrong file is refused, and changes nothing.
+
+Then the environment as two files: a drill of them, and a recovery to empty hosts.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import recovery
 import shares
 from leaks import Watch, secrets_of
 from story import PROJECT, Environment, Probes, promise, say, wait_for, write_report
@@ -132,15 +136,22 @@ with Watch(env) as watch:
     secrets = secrets_of(env)
     secrets |= shares.tell(env, BACKUPS, next(host for host in SERVERS if status(host)["server"]["mastership"] != "active"))
 
+    say("the environment as two files")
+    recovery.fill(env)
+    drilled = recovery.drill(env, BACKUPS / "environment")
+    recovered = recovery.recover(env, BACKUPS / "environment", BACKUPS / "passphrase", ciphertext)
+
 leaked = watch.leaks(secrets)
 write_report(
     "restore",
     {
-        "hosts": {"m1": "trixie", "m2": "bookworm", "db1": "bookworm"},
+        "hosts": {"m1": "trixie", "m2": "bookworm", "db1": "bookworm", "elsewhere": "trixie", "elsewhere-db": "trixie"},
         "figures": {
             "refusals": sum(refusals.values()),
             "promote_with_restore_seconds": round(promotion.seconds, 1),
             "task_boundaries_interrupted": boundaries,
+            **drilled,
+            **recovered,
             "leaks": len(leaked),
         },
     },
