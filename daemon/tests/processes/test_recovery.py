@@ -246,3 +246,19 @@ def rotate(server: Server) -> None:
     server.ok("POST", "/v1/secret/rotation/prepare", {})
     back_up(server)
     server.ok("POST", "/v1/secret/rotation/switch", {"timeout": 5})
+
+
+def test_a_copy_is_brought_to_this_version_as_the_role_that_its_url_names(postgres: Postgres) -> None:
+    """Whoever restores is PostgreSQL's administrator; what is in the database has to be ssod's."""
+    postgres.execute("CREATE ROLE the_owner")
+    url = postgres.url()
+    name = url.partition("@/")[2].partition("?")[0]
+    postgres.execute(f"ALTER DATABASE {name} OWNER TO the_owner")
+    done = ssoctl("database", "migrate", "--database", f"{url}&options=-c%20role%3Dthe_owner")
+    assert (done.returncode, done.stdout.split()[-1]) == (0, "changed"), done.stderr
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        assert connection.execute(
+            text("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'")
+        ).scalars().all() == ["the_owner"]
+    engine.dispose()
