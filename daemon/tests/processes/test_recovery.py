@@ -20,6 +20,7 @@ from sqlalchemy import create_engine, text
 from waiting import wait_for
 
 import ssod
+from ssod.core.shares import split
 from ssod.storage.recovery import EPOCHS_APART
 
 CONFIGS = 5
@@ -155,6 +156,17 @@ def test_a_passphrase_comes_by_standard_input(left: Left) -> None:
     assert ssoctl(*words, stdin=f"{PASSPHRASE}\n".encode()).returncode == 0
     wrong = ssoctl(*words, stdin=b"another passphrase\n")
     assert (wrong.returncode, "does not open with this passphrase" in wrong.stderr) == (1, True)
+
+
+def test_enough_shares_prove_it_and_fewer_do_not(left: Left, tmp_path: Path) -> None:
+    shares = [tmp_path / f"share{number}" for number in range(3)]
+    for path, content in zip(shares, split(str(IDENTITY).encode(), 2, ["a", "b", "c"]), strict=True):
+        path.write_bytes(content)
+        path.chmod(0o600)
+    words = ["secret", "prove", left.backup, "--database", left.copy, "--share-file"]
+    assert ssoctl(*words, shares[2], "--share-file", shares[0]).returncode == 0
+    one = ssoctl(*words, shares[1])
+    assert (one.returncode, "2 shares are needed, 1 given" in one.stderr) == (1, True)
 
 
 def test_a_copy_of_another_version_is_not_looked_at(left: Left) -> None:
