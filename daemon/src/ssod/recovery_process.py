@@ -20,7 +20,7 @@ from ssod.service.recovery import Proof, prove, take_over
 from ssod.storage.engine import connect
 from ssod.storage.recovery import RecoveryRepository
 from ssod.storage.repository import Database, EnvironmentRepository
-from ssod.storage.schema import REVISION
+from ssod.storage.tolerance import refusal
 
 
 class RecoveryRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -59,19 +59,15 @@ def _answer(request: RecoveryRequest) -> RecoveryAnswer:
     keyring = asyncio.run(open_backup(request.backup, request.opener))
     database = Database(connect(request.url, patient=True))
     try:
-        revision = database.revision()
-        if revision != REVISION:
-            return RecoveryAnswer(
-                refusal=Refusal(
-                    f"the database's schema is {revision or 'empty'}, and this version's is {REVISION}",
-                    "bring the restored copy to this version: ssoctl database migrate --database URL",
-                    (),
-                )
-            )
+        found = database.schema()
+        refused = refusal(found)
+        if refused is not None:
+            bring_up = "bring the restored copy to this version: ssoctl database migrate --database URL"
+            return RecoveryAnswer(refusal=Refusal(refused.detail, bring_up if found.is_behind else refused.next_step, ()))
         repository = RecoveryRepository(database)
         if request.act == "prove":
-            servers = len(EnvironmentRepository(database).look().servers)
-            return RecoveryAnswer(proof=prove(repository, revision, servers, keyring, request.sample))
+            servers = len(EnvironmentRepository(database).look().servers or ())
+            return RecoveryAnswer(proof=prove(repository, found.revision or "", servers, keyring, request.sample))
         taken = take_over(repository, keyring, request.renamed, os.urandom, datetime.now(UTC))
         return RecoveryAnswer(taken=Taken(keyring.environment, taken.epoch, taken.removed_servers, taken.moved))
     finally:
