@@ -16,8 +16,9 @@ from ssod.core.audit import Head
 from ssod.core.keyring import Keyring
 from ssod.core.secretbytes import SecretBytes
 from ssod.core.states import Announce, Instant, State
-from ssod.errors import AuditUnavailable, DatabaseUnavailable, SsodError
-from ssod.seal import SealedCopy
+from ssod.errors import AuditUnavailable, DatabaseUnavailable, NotEnrolled, SsodError
+from ssod.seal.copy import SealedCopy
+from ssod.seal.keys import CREDENTIAL, KeyInMemory
 from ssod.service.applications import Applications
 from ssod.service.authority import Authority
 from ssod.service.configuration import Configurations
@@ -30,9 +31,10 @@ from ssod.service.mastership import MastershipService
 from ssod.service.membership import Membership
 from ssod.service.node import Node
 from ssod.service.offload import Offload
-from ssod.service.ports import Call, Fetched, Noticed, PeerFailed
+from ssod.service.ports import Call, Fetched, Noticed, PeerFailed, PeerRefused
 from ssod.service.roles import Roles
 from ssod.service.rotation import Rotation
+from ssod.service.sealed_cache import SealedCache
 from ssod.service.sealing import Sealing
 from ssod.service.secret import Secret
 from ssod.service.sso import Sso
@@ -144,7 +146,8 @@ class Network:
         try:
             epoch, _, document = await self.hosts[master.name].mastership.keyring_for(ADMIN, asking, etag, 0)
         except SsodError as error:
-            raise PeerFailed(f"{master.name} answered {error.status}: {error.detail}") from None
+            failed = PeerRefused if isinstance(error, NotEnrolled) else PeerFailed
+            raise failed(f"{master.name} answered {error.status}: {error.detail}") from None
         return Fetched(epoch, Keyring.from_document(document) if document else None)
 
     async def notify(self, server: ServerRecord, master: str, epoch: int, timeout: float) -> Noticed:
@@ -173,9 +176,9 @@ class Line:
 
 
 class Host:
-    """One server. `standby` keeps a sealed copy and may become the master."""
+    """One server. `standby` keeps a sealed copy and may become the master; a plain one a cache of `cache_max_age` seconds."""
 
-    def __init__(self, world: World, name: str, *, standby: bool = True) -> None:
+    def __init__(self, world: World, name: str, *, standby: bool = True, cache_max_age: float = 0) -> None:
         self.root = world.root
         self.said: list[Announce] = []
         self.warnings: list[str] = []
@@ -183,11 +186,14 @@ class Host:
         self.mandate = FakeMandate()
         self.certificate_problem: str | None = None
         self.database = SwitchedDatabase(connect(world.url))
-        self.sealed = SealedCopy(world.root / f"{name}.sealed", SecretBytes(bytes(32)), counting(10_000))
+        self.sealed = SealedCopy(world.root / f"{name}.sealed", [KeyInMemory(CREDENTIAL, SecretBytes(bytes(32)), counting(10_000))])
         self._offload = Offload()
         state = State(name, 60, since=world.clock.now())
         self.node = Node(
             state, world.clock, self.said.append, self.mandate, may_become_master=standby, encrypt_while_detached=False
+        )
+        self.cache = (
+            SealedCache(self.node, self.sealed, self._offload, self.warnings.append, cache_max_age) if cache_max_age else None
         )
         self.environment = EnvironmentRepository(self.database)
         self.servers = ServerRepository(self.database)
@@ -196,7 +202,7 @@ class Host:
             self.environment,
             self.servers,
             Line(world.network, name),
-            Sealing(self.node, self.sealed if standby else None, self._offload, self.warnings.append),
+            Sealing(self.node, self.sealed if standby else None, self._offload, self.warnings.append, self.cache),
             self.audit,
             self._offload,
             self.warnings.append,
@@ -258,6 +264,11 @@ class Host:
         self.tickets = Tickets(self.node, redeemed, self.credentials, self.authority, self.audit, self._offload, random)
         world.network.hosts[name] = self
 
+    def kept(self) -> Keyring | None:
+        """What is sealed on this host's disk."""
+        kept = self.sealed.read()
+        return kept.keyring if kept is not None else None
+
     def close(self) -> None:
         self._offload.close()
         self.database.dispose()
@@ -272,6 +283,7 @@ class World:
         migrate(self.url)
         self.clock = FakeClock()
         self.network = Network()
+        self.cache_max_age = 0.0
 
     async def servers(self, *names: str) -> list[Host]:
         """Attached, with the first as the master of a secret that is backed up."""
@@ -291,7 +303,7 @@ class World:
         return hosts
 
     def host(self, name: str) -> Host:
-        return Host(self, name, standby=not name.startswith("s"))
+        return Host(self, name, standby=not name.startswith("s"), cache_max_age=0 if name.startswith("m") else self.cache_max_age)
 
     def close(self) -> None:
         for host in self.network.hosts.values():

@@ -124,11 +124,19 @@ file = "{self.audit}"
 """
         )
         self.log = self.root / "ssod.log"
+        # What systemd would give it.
+        self.environment: dict[str, str] = {}
         self.process: subprocess.Popen[bytes] | None = None
+
+    def configure(self, section: str, lines: str) -> None:
+        """Another section in place of the one of this name, from the next start on."""
+        before, _, rest = self.config.read_text().partition(f"[{section}]\n")
+        self.config.write_text(f"{before}[{section}]\n{lines}\n[{rest.partition('[')[2]}")
 
     def start(self, *, wait: bool = True) -> Server:
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen([sys.executable, *self.program, "--config", str(self.config)], stderr=log, stdout=log)
+            command = [sys.executable, *self.program, "--config", str(self.config)]
+            self.process = subprocess.Popen(command, stderr=log, stdout=log, env=os.environ | self.environment)
         if wait:
             self.wait_until_it_answers()
         return self

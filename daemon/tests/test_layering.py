@@ -79,6 +79,15 @@ def test_one_file_touches_aead() -> None:
     assert touching == [SOURCE / "core" / "aead.py"]
 
 
+def test_one_file_knows_the_tokens() -> None:
+    """python-pkcs11 is imported in one file, and that one only by the function that a token needs."""
+    assert [path.name for path in SOURCE.rglob("*.py") if "pkcs11" in imports(path)] == ["pkcs11_token.py"]
+    users = [path for path in SOURCE.rglob("*.py") if "ssod.seal.pkcs11_token" in imports(path)]
+    assert [path.name for path in users] == ["provider.py"]
+    at_once = ast.parse(users[0].read_text("utf-8")).body
+    assert not [node for node in at_once if isinstance(node, ast.ImportFrom) and node.module == "ssod.seal.pkcs11_token"]
+
+
 def test_only_seal_and_core_use_the_one_aead() -> None:
     """What encrypts does it through the keyring or the sealed copy."""
     users = {part(path) for path in SOURCE.rglob("*.py") if "ssod.core.aead" in imports(path)}

@@ -37,13 +37,15 @@ from ssod.client.exchange import Response, decrypt, get_config, get_credentials,
 from ssod.core import envelope, tickets
 from ssod.core.access import Caller
 from ssod.core.audit import BEGINNING, AuditLine, Checker, read_line, write_line
+from ssod.core.cached import Vouched
 from ssod.core.envelope import Place
 from ssod.core.keyring import BadKeyring, Keyring
 from ssod.core.secretbytes import SecretBytes
 from ssod.errors import UNREADABLE, CiphertextRejected, ConfigurationRefused, Malformed, NoSuchPath, TicketRejected, UnknownKeyId
 from ssod.runtime.audit import FileAudit
 from ssod.runtime.clock import SystemClock
-from ssod.seal import MAGIC, SealBroken, SealedCopy
+from ssod.seal.copy import MAGIC, MAGIC_CACHE, SealBroken, SealedCopy
+from ssod.seal.keys import CREDENTIAL, KeyInMemory
 from ssod.service.feed import Feed
 from ssod.service.ports import Call
 from ssod.service.store_document import Store
@@ -52,7 +54,7 @@ from ssod.transport import documents as d
 from ssod.transport.app import App, Request, Route, answer, body_as
 from ssod.transport.callers import Callers
 from ssod.transport.description import ANYBODY, DRY_RUN, WAIT, Description
-from ssod.transport.peers import _detail, notice_answer
+from ssod.transport.peers import _problem, notice_answer
 from ssod.transport.protocol import UnixPeer
 from ssod.transport.routes.shapes import entity_tags
 from ssod.transport.unit_peer import asked_in, unit_in
@@ -61,6 +63,7 @@ EXAMPLES = int(os.environ.get("HOLDFAST_FUZZ_EXAMPLES", "200"))
 
 PLACE = Place("sftp", "config", "inbound", "password")
 KEYRING = keyring_of(1, 2)
+SEALING_KEYS = [KeyInMemory(CREDENTIAL, SecretBytes(b"k" * 32), counting())]
 SEALED = KEYRING.seal(PLACE, b"value", counting())
 NOBODY = Caller("user:nobody", frozenset())
 CALL = Call(NOBODY, "t-1")
@@ -107,13 +110,13 @@ IDENTITY = pyrage.x25519.Identity.generate()
 
 
 def sealed_copy(content: bytes) -> object:
-    return in_a_file(lambda path: SealedCopy(path, SecretBytes(b"k" * 32), counting()).read())(content)
+    return in_a_file(lambda path: SealedCopy(path, SEALING_KEYS).read())(content)
 
 
-def sealed_copy_file() -> bytes:
+def sealed_copy_file(vouched: Vouched | None = None) -> bytes:
     with TemporaryDirectory() as directory:
         path = Path(directory, "keyring.sealed")
-        SealedCopy(path, SecretBytes(b"k" * 32), counting()).write(KEYRING)
+        SealedCopy(path, SEALING_KEYS).write(KEYRING, vouched)
         return path.read_bytes()
 
 
@@ -290,6 +293,7 @@ PARSERS = [
     Parser("ticket", tickets.decode, mutated_json(TICKET), TicketRejected),
     Parser("keyring document", Keyring.from_document, mutated_json(KEYRING.document()), BadKeyring),
     Parser("sealed copy", sealed_copy, mutated(sealed_copy_file(), MAGIC), SealBroken),
+    Parser("sealed cache", sealed_copy, mutated(sealed_copy_file(Vouched(1.0, 2.0)), MAGIC_CACHE), SealBroken),
     Parser("age file", opened_age_file, mutated(pyrage.encrypt(b"content", [IDENTITY.to_public()]))),
     *body_parsers(),
     Parser("store, imported", body_as(Store), mutated_json(STORE), Malformed),
@@ -313,7 +317,7 @@ PARSERS = [
     ),
     Parser("cursor", as_text(heard), mutated(b"session-1")),
     Parser("answer to a notice", notice_answer, mutated_json(NOTICE), *UNREADABLE),
-    Parser("another server's problem", _detail, mutated_json(PROBLEM)),
+    Parser("another server's problem", _problem, mutated_json(PROBLEM)),
     Parser("configuration file", in_a_file(config.load), mutated(CONFIGURATION), ConfigurationRefused),
     Parser("audit log, opened", in_a_file(opened_audit_log), mutated(audit_file())),
     Parser("audit log, anchor", in_a_file(anchored_audit_log), mutated_json(msgspec.json.encode(BEGINNING))),

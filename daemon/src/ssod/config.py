@@ -46,7 +46,12 @@ class MasterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SealingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    provider: Literal["systemd-creds", "file"] = "systemd-creds"
+    """`cache_max_age` in seconds: for how long a plain server uses its sealed cache; 0 keeps none."""
+
+    provider: Literal["systemd-creds", "pkcs11", "file"] = "systemd-creds"
+    credential: Annotated[str, msgspec.Meta(pattern=r"^sealing-key(-[a-z0-9+]+)*\Z")] = "sealing-key"
+    token: str = "/etc/ssod/token.toml"  # noqa: S105  a path
+    cache_max_age: Annotated[float, msgspec.Meta(ge=0, le=90 * 86400)] = 0.0
 
 
 class AccessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,6 +109,7 @@ def _problems(config: Config) -> list[str]:
         "server.socket": config.server.socket,
         "server.credentials_socket": config.server.credentials_socket,
         "master.mandate_file": config.master.mandate_file,
+        "sealing.token": config.sealing.token,
         "tls.certificate": config.tls.certificate,
         "tls.key": config.tls.key,
         "tls.ca": config.tls.ca,

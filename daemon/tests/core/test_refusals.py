@@ -138,7 +138,7 @@ def test_a_situation_gives_one_answer_and_one_sentence(row: Row) -> None:
     """The refusal of encryption is of this kind, and health says this sentence."""
     refusal = encrypt_refusal(row.state, row.keyring, NOW, while_detached=row.while_detached)
     assert type(refusal) is (row.refusal or type(None))
-    assert sentence(row.state, row.keyring, NOW, while_detached=row.while_detached) == row.sentence
+    assert sentence(row.state, row.keyring, NOW, refusal) == row.sentence
     if refusal is not None:
         assert refusal.status == 503
         assert refusal.next_step

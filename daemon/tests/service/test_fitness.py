@@ -48,7 +48,7 @@ def another_keyring(host: Host) -> None:
 
 
 def no_keyring(host: Host) -> None:
-    host.node.keyring = None
+    host.node.adopt(None)
     (host.root / "m2.sealed").unlink()
 
 
@@ -107,7 +107,7 @@ def test_a_sealed_copy_that_is_gone_is_made_again_and_a_newer_one_is_left_alone(
         m2.sealed.write(newer)
         verdict = await m2.fitness.verdict()
         assert (verdict.score, "stale" in verdict.reason) == (0, True)
-        kept = m2.sealed.read()
+        kept = m2.kept()
         assert kept is not None
         assert kept.current.id == newer.current.id
 

@@ -179,7 +179,7 @@ def test_a_secret_is_generated_once_and_does_not_encrypt_before_its_backup(run: 
             await m1.secret.generate(ADMIN)
         await m1.mastership.activate(ADMIN, None, dry_run=False)
         environment = await m1.secret.generate(ADMIN)
-        kept = m1.sealed.read()
+        kept = m1.kept()
         assert kept is not None
         assert kept.current.id == environment.current_key_id
         await m1.authority.reload()

@@ -32,10 +32,10 @@ def test_a_server_fetches_the_keyring_of_the_master(run: Run) -> None:
             assert host.node.attached
             assert host.node.key_id == m1.node.key_id
             assert host.node.can_encrypt
-        kept = m2.sealed.read()
+        kept = m2.kept()
         assert kept is not None
         assert kept.current.id.hex() == m1.node.key_id
-        assert s1.sealed.read() is None
+        assert s1.kept() is None
 
     run(story)
 
@@ -50,7 +50,7 @@ def test_an_older_epoch_s_keyring_is_refused(run: Run) -> None:
         await m2.mastership.activate(ADMIN, None, dry_run=False)
         assert s1.node.state.epoch == 2
         await m1.membership.refresh()
-        held, sealed = s1.node.keyring, m1.sealed.read()
+        held, sealed = s1.node.keyring, m1.kept()
         world.network.answer = Fetched(1, old)
         for host in (s1, m1):
             await host.membership.refresh()
@@ -58,7 +58,7 @@ def test_an_older_epoch_s_keyring_is_refused(run: Run) -> None:
             assert "epoch 1, older than epoch 2" in host.node.state.reason
         assert s1.node.keyring is held
         assert sealed is not None
-        assert m1.sealed.read().epoch == sealed.epoch == 2  # type: ignore[union-attr]
+        assert m1.kept().epoch == sealed.epoch == 2  # type: ignore[union-attr]
 
     run(story)
 

@@ -62,7 +62,7 @@ def test_every_server_uses_the_new_secret_and_opens_what_is_under_the_old_one(ru
             assert host.node.key_id == coming.hex()
             assert host.node.can_encrypt
             assert host.encryption.decrypt(ADMIN, APP, "c", [kept]) == [b"value"]
-        sealed = m2.sealed.read()
+        sealed = m2.kept()
         assert sealed is not None
         assert (sealed.current.id, len(sealed.keys)) == (coming, 2)
 
@@ -159,7 +159,7 @@ def test_a_master_that_has_not_heard_of_the_switch_takes_nobody_back(run: Run) -
         coming = await rotate(m1, s1)
         held = m1.node.keyring
         assert held is not None
-        m1.node.keyring = held.with_current(before.current.id).with_backup(True)
+        m1.node.adopt(held.with_current(before.current.id).with_backup(True))
         await s1.membership.follow(s1.membership.enrolled["m1"], 0)
         assert s1.node.key_id == coming.hex()
 
@@ -195,7 +195,7 @@ def test_a_server_that_stays_behind_is_told_so(run: Run) -> None:
         assert before is not None
 
         async def stay(*, join: bool = False) -> None:
-            s1.node.keyring = before
+            s1.node.adopt(before)
 
         s1.membership.refresh = stay  # type: ignore[method-assign]
         with pytest.raises(StaleKey):
@@ -292,7 +292,7 @@ def test_a_backup_from_before_the_switch_restores_after_it(run: Run) -> None:
         keyring = m1.node.keyring
         assert keyring is not None
         before = keyring.with_current(next(key for key in keyring.keys if key != coming))
-        m2.node.keyring = None
+        m2.node.adopt(None)
         m2.sealed.write(before)
         await m2.membership.observe()
         assert m2.node.key_id == coming.hex()
@@ -363,7 +363,7 @@ def test_a_retired_secret_stays_while_anything_may_need_it(run: Run) -> None:
         for host in (m1, s1):
             assert first.hex() not in host.node.held_key_ids
             assert await read(host, "in") == "value"
-        sealed = m1.sealed.read()
+        sealed = m1.kept()
         assert sealed is not None
         assert first not in sealed.keys
 
@@ -381,7 +381,7 @@ def test_nothing_is_forgotten_while_a_server_may_still_use_it(run: Run, who: str
         if who == "cut off":
             world.network.cut.add("s1")
         else:
-            s1.node.keyring = before
+            s1.node.adopt(before)
             s1.membership.noticed = nothing  # type: ignore[method-assign]
         for dry_run in (True, False):
             found = await m1.rotation.prune(ADMIN, 0, 0, dry_run=dry_run)

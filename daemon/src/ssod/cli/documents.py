@@ -43,6 +43,22 @@ class ServerRemoved(Document, frozen=True):
     revoked: list[Revocation] = []
 
 
+class Cache(Document, frozen=True):
+    max_age_seconds: float
+    vouched_at: str | None = None
+    used_until: str | None = None
+    refusal: str | None = None
+
+
+class Sealing(Document, frozen=True):
+    """With which key this server seals, and under which its copy is."""
+
+    key: str | None = None
+    sealed_under: str | None = None
+    problem: str | None = None
+    cache: Cache | None = None
+
+
 class ThisServer(Document, frozen=True):
     name: str
     state: str
@@ -58,6 +74,7 @@ class ThisServer(Document, frozen=True):
     since: str | None = None
     key_id: str | None = None
     sealed_key_id: str | None = None
+    sealing: Sealing | None = None
     epoch: int | None = None
     master: str | None = None
     certificate_expires_at: str | None = None

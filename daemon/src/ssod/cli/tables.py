@@ -17,6 +17,7 @@ from ssod.cli.documents import (
     Notified,
     Revocation,
     Role,
+    Sealing,
     Server,
     Status,
     ThisServer,
@@ -87,11 +88,28 @@ def status_facts(status: Status) -> Table:
         ("key id", server.key_id),
         ("mastership", _managed(server)),
         ("sealed copy", compared(server.sealed_key_id, server.key_id)),
+        *_sealing_rows(server.sealing),
         ("certificate until", _certificate(server)),
         ("database", ", ".join(part for part in (database.kind, reach, database.detail) if part)),
     ]
     rows += [("NOT FIT as master", reason) for reason in server.unfit]
     return facts(rows + _environment_rows(environment))
+
+
+def _sealing_rows(sealing: Sealing | None) -> list[tuple[str, str | None]]:
+    if sealing is None or sealing.key is None:
+        return []
+    under = sealing.sealed_under
+    rows: list[tuple[str, str | None]] = [
+        ("sealed with", sealing.key + (f", and the copy is under {under} still" if under not in {None, sealing.key} else ""))
+    ]
+    if sealing.cache is not None:
+        cache = sealing.cache
+        used = f"; IN USE without the master until {cache.used_until}" if cache.used_until else ""
+        vouched = f"vouched for at {cache.vouched_at}" if cache.vouched_at else "not vouched for yet"
+        rows.append(("sealed cache", f"{vouched}, of use for {cache.max_age_seconds:.0f} s{used}"))
+    reasons = [sealing.problem, sealing.cache.refusal if sealing.cache is not None else None]
+    return rows + [("SEALING", reason) for reason in reasons if reason is not None]
 
 
 def _certificate(server: ThisServer) -> str | None:

@@ -53,10 +53,12 @@ def encrypt_refusal(state: State, keyring: Keyring | None, now: Instant, *, whil
     return MasterLost(f"{lost(state, now)}; decryption goes on from the cache", next_step=PROMOTE)
 
 
-def no_keyring(state: State, now: Instant) -> NoKeyring:
+def no_keyring(state: State, now: Instant, cache: str | None = None) -> NoKeyring:
+    """`cache` is why a keyring that was kept is not used."""
     if state.attachment is Attachment.ATTACHED:
         return NoKeyring("the environment has no master secret yet", next_step="run site.yml, or `ssoctl secret generate`")
-    return NoKeyring(f"this server holds no keyring: {lost(state, now)}", next_step=PROMOTE)
+    why = f"; {cache}" if cache is not None else ""
+    return NoKeyring(f"this server holds no keyring: {lost(state, now)}{why}", next_step=PROMOTE)
 
 
 def certificate_warning(expires: datetime | None, now: Instant) -> str | None:
@@ -95,9 +97,10 @@ def refused_by_database(state: State) -> str | None:
     return f"REMOVED: the SSO database refuses this server's certificate as revoked; {RETURN}"
 
 
-def sentence(state: State, keyring: Keyring | None, now: Instant, *, while_detached: bool) -> str:
-    """One human sentence on the health of this server."""
-    refusal = encrypt_refusal(state, keyring, now, while_detached=while_detached)
+def sentence(
+    state: State, keyring: Keyring | None, now: Instant, refusal: Unavailable | None, until: datetime | None = None
+) -> str:
+    """One human sentence on the health of this server. `refusal` is why it does not encrypt; `until` that of a sealed cache."""
     if keyring is None:
         return f"{state.attachment}: {refusal.detail if refusal else state.reason}; cannot encrypt or decrypt"
     who = "this server is the master" if state.master == state.server else f"master {state.master}"
@@ -109,4 +112,5 @@ def sentence(state: State, keyring: Keyring | None, now: Instant, *, while_detac
         return f"{state.attachment}: {who}, epoch {state.epoch}; {refusal.detail}"
     if isinstance(refusal, MastershipUnconfirmed):
         return f"detached: {refusal.detail}; decrypting from cache, refusing to encrypt"
-    return f"detached: {lost(state, now)}; decrypting from cache, refusing to encrypt"
+    cache = f"the sealed cache until {until:%Y-%m-%dT%H:%M:%SZ}" if until is not None else "cache"
+    return f"detached: {lost(state, now)}; decrypting from {cache}, refusing to encrypt"

@@ -13,6 +13,7 @@ from ssod.runtime.listener import Listener
 from ssod.service.authority import Authority
 from ssod.service.membership import Membership
 from ssod.service.offload import Offload
+from ssod.service.sealed_cache import WRITE_PAUSE, SealedCache
 from ssod.storage.records import Environment, ServerRecord
 from ssod.storage.repository import Database
 
@@ -89,6 +90,17 @@ class Anchors:
             await self._disk(self._anchor)
         except (SsodError, OSError) as error:
             self._warn(f"where the audit log ends cannot be kept: {getattr(error, 'strerror', None) or error}")
+
+
+class CacheKeeper:
+    """Writes down, every now and then, for how long a sealed cache has been used without the master."""
+
+    def __init__(self, cache: SealedCache) -> None:
+        self._cache = cache
+
+    async def once(self) -> None:
+        await self._cache.note_use()
+        await asyncio.sleep(min(WRITE_PAUSE, self._cache.max_age / 10))  # the interval is the promise
 
 
 class Watcher:

@@ -26,12 +26,12 @@ from ssod.runtime.audit import Copy, FileAudit, no_copy
 from ssod.runtime.clock import SystemClock
 from ssod.runtime.journald import JournalCopy
 from ssod.runtime.listener import Listener
-from ssod.runtime.loops import ANCHOR_LIMIT, Anchors, Follower, Warden, Watcher, forever
+from ssod.runtime.loops import ANCHOR_LIMIT, Anchors, CacheKeeper, Follower, Warden, Watcher, forever
 from ssod.runtime.mandate import ClusterMandate, OperatorMandate
 from ssod.runtime.metrics import Metrics
 from ssod.runtime.notify import SystemdNotifier
 from ssod.runtime.schema_check import SchemaCheck
-from ssod.seal import SealedCopy, sealing_key_from_credential, sealing_key_from_file
+from ssod.seal.provider import sealing_keys
 from ssod.service.applications import Applications
 from ssod.service.authority import Authority
 from ssod.service.certificates import Certificates
@@ -48,7 +48,7 @@ from ssod.service.node import Node
 from ssod.service.offload import Offload, database_silent, disk_silent
 from ssod.service.roles import Roles
 from ssod.service.rotation import Rotation
-from ssod.service.sealing import Sealing
+from ssod.service.sealing import Sealing, sealing_of
 from ssod.service.secret import Secret
 from ssod.service.sso import Sso
 from ssod.service.store_export import StoreExport
@@ -138,13 +138,12 @@ class Daemon:
         standing = StandingRepository(self._database)
         self._authority = Authority(standing, self._offload, config.grants)
         self._peers = HttpPeers(self._client_context, self._authority.refuse_revoked)
-        sealed = self._sealed_copy() if config.server.may_become_master else None
         self._membership = Membership(
             self._node,
             environment,
             servers,
             self._peers,
-            Sealing(self._node, sealed, self._disk, journal.warning),
+            self._sealing(),
             self._audit,
             self._looks,
             journal.warning,
@@ -244,7 +243,10 @@ class Daemon:
         follower = Follower(self._membership, lambda: jitter.uniform(0.9, 1.1))
         watcher = Watcher(self._membership, self._authority, follower, self._database, self._listener)
         warden = Warden(self._membership)
-        return [watcher.once, follower.once, warden.once, self._anchors.once, self._listener.once, self._listener.keep_authority]
+        cache = self._membership.sealing.cache
+        loops: list[Callable[[], Awaitable[None]]] = [CacheKeeper(cache).once] if cache is not None else []
+        loops += [watcher.once, follower.once, warden.once, self._anchors.once]
+        return [*loops, self._listener.once, self._listener.keep_authority]
 
     def _database_silent(self, seconds: float) -> SsodError | OSError:
         # Its threads would wait for as long as it is silent, and be missing when there is a database again.
@@ -271,6 +273,8 @@ class Daemon:
         own = self._authority.revoked.get(self._identity.key)
         self._node.removed = removed(own.revoked_at) if own is not None else None
         self._faces.cut(self._authority.revoked)
+        if own is not None and self._membership.sealing.cache is not None:
+            self._membership.keep([asyncio.ensure_future(self._membership.sealing.cache.forget())])
 
     def _announce(self, announce: Announce) -> None:
         (journal.warning if announce.warning else journal.info)(announce.sentence)
@@ -284,13 +288,17 @@ class Daemon:
     def _certificate_problem(self) -> str | None:
         return tls.certificate_problem(self._config.tls, self._config.server.name)
 
-    def _sealed_copy(self) -> SealedCopy:
-        directory = Path(self._config.server.state_directory)
-        if self._config.sealing.provider == "systemd-creds":
-            key = sealing_key_from_credential(os.environ.get("CREDENTIALS_DIRECTORY"))
-        else:
-            key = sealing_key_from_file(directory / "sealing.key", os.urandom)
-        return SealedCopy(directory / "keyring.sealed", key, os.urandom)
+    def _sealing(self) -> Sealing:
+        server, sealing, given = self._config.server, self._config.sealing, os.environ.get("CREDENTIALS_DIRECTORY")
+        directory, token = Path(server.state_directory), Path(sealing.token)
+        return sealing_of(
+            self._node,
+            self._disk,
+            journal.warning,
+            directory / "keyring.sealed",
+            lambda: sealing_keys(sealing.provider, sealing.credential, token, directory, given, os.urandom),
+            sealing.cache_max_age,
+        )
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -331,6 +339,8 @@ class Daemon:
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(self._credentials.stop(), self._faces.stop(STOP_GRACE))
+        if self._membership.sealing.cache is not None:
+            await self._membership.sealing.cache.note_use()
         await self._membership.hand_back()
         await self._anchors.keep()
         await self._peers.close()

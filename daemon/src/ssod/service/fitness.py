@@ -70,7 +70,8 @@ class Fitness:
         node = self._node
         needed = environment.current_key_id.hex() if environment and environment.current_key_id else node.key_id
         if node.may_become_master and needed is not None and node.sealed_key_id != needed:
-            failed.append(f"the sealed copy on this host's disk is {'stale' if node.sealed_key_id else 'missing'}")
+            why = f" ({node.seal_problem})" if node.seal_problem is not None else ""
+            failed.append(f"the sealed copy on this host's disk is {'stale' if node.sealed_key_id else 'missing'}{why}")
         return failed
 
     def conditions(self, environment: Environment | None) -> list[str]:

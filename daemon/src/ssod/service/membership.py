@@ -30,7 +30,7 @@ from ssod.errors import DatabaseUnavailable
 from ssod.service.node import Node
 from ssod.service.notices import Notices
 from ssod.service.offload import Offload
-from ssod.service.ports import Audit, PeerFailed, PeerRenewed, Peers
+from ssod.service.ports import Audit, PeerFailed, PeerRefused, PeerRenewed, Peers
 from ssod.service.sealing import Sealing, as_the_database_says
 from ssod.service.under_way import UnderWay
 from ssod.storage.records import Environment, Look, ServerRecord, ServerReport
@@ -116,6 +116,7 @@ class Membership:
                 self._taken = asked
                 node.apply(DatabaseLost(error.detail, node.clock.now()))
                 node.environment = self._roster = None  # it may come back as another one
+            await self._mind_removal(enrolled=True)
             return None
         if node.keyring is None and environment.current_key_id is not None:
             await self.sealing.open(environment)
@@ -146,6 +147,7 @@ class Membership:
             if self.enrolled.keys() - enrolled.keys():
                 node.release_waiters()  # a server that was removed must not wait on here for the next keyring
             self.enrolled, self._roster, self._reports_read = enrolled, environment.roster, self.looked
+        await self._mind_removal(enrolled=node.state.server in self.enrolled)
         node.environment = self.last_known = environment
         outside = node.apply(EnvironmentRead(environment.master, environment.epoch, began))
         if node.keyring is not None and node.keyring.environment != environment.id:
@@ -157,6 +159,10 @@ class Membership:
             await self._resume(environment)
         elif isinstance(outside, TellOthers):
             self.notices.tell_all()
+
+    async def _mind_removal(self, *, enrolled: bool) -> None:
+        if self.sealing.cache is not None:
+            await self.sealing.cache.mind_removal(enrolled=enrolled)
 
     async def _confirm(self, epoch: int, roster: str | None = None) -> Look:
         """Writes down that this server is the master of `epoch`, if it is, and looks at the database."""
@@ -328,6 +334,7 @@ class Membership:
             return node.attached
         except PeerFailed as error:
             problem = str(error)
+            await self._mind_removal(enrolled=not isinstance(error, PeerRefused))
         if node.state.master != master.name:
             return False  # while it waited, somebody else became the master; this answer means nothing any more
         if problem is not None:
@@ -337,6 +344,8 @@ class Membership:
         if fetched.keyring is not None and fetched.epoch >= node.state.epoch:
             await self._take(fetched.keyring)
         node.apply(MasterAnswered(master.name, fetched.epoch, node.clock.now()))
+        if self.sealing.cache is not None:
+            await self.sealing.cache.confirm()
         await self.report()
         return node.attached
 

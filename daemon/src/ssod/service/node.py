@@ -26,7 +26,7 @@ from ssod.core.states import (
     may_act_as_master,
     step,
 )
-from ssod.errors import MastershipUnconfirmed, NotMaster
+from ssod.errors import MastershipUnconfirmed, NotMaster, Unavailable
 from ssod.service.ports import Clock, Mandate
 from ssod.storage.records import Environment
 
@@ -46,8 +46,14 @@ class Node:
     ) -> None:
         self.state = state
         self.clock = clock
-        self.keyring: Keyring | None = None
+        self._keyring: Keyring | None = None
+        # Until when a keyring is used that only a sealed cache has vouched for (monotonic seconds, and UTC); and why there is none.
+        self._borrowed: tuple[float, datetime] | None = None
+        self.cache_refusal: str | None = None
         self.sealed_key_id: str | None = None
+        # Under which sealing key the copy on this host's disk is, and what is wrong with that.
+        self.sealed_under: str | None = None
+        self.seal_problem: str | None = None
         self.environment: Environment | None = None
         self.mandate = mandate
         # When the database wrote down that this server is the master; and what it is yet to be told: the epoch from which this
@@ -87,9 +93,42 @@ class Node:
                     outside = effect
         return outside
 
+    @property
+    def keyring(self) -> Keyring | None:
+        if self._borrowed is not None and self.clock.monotonic() >= self._borrowed[0]:
+            self.give_back(f"the sealed cache was of use until {self._borrowed[1]:%Y-%m-%dT%H:%M:%SZ} (sealing.cache_max_age)")
+        return self._keyring
+
     def adopt(self, keyring: Keyring | None) -> None:
-        self.keyring = keyring
+        self._keyring = keyring
         self.release_waiters()
+
+    def borrow(self, keyring: Keyring, monotonic: float, until: datetime) -> None:
+        """Decrypts with a keyring that nobody but a sealed cache has vouched for, until then. It never encrypts with it."""
+        self._borrowed, self.cache_refusal = (monotonic, until), None
+        self.adopt(keyring)
+
+    def keep_borrowed(self) -> None:
+        """The master has vouched for the keyring: it has no end any more."""
+        self._borrowed = self.cache_refusal = None
+
+    def give_back(self, reason: str) -> None:
+        """Uses a borrowed keyring no more."""
+        self.cache_refusal = reason
+        if self._borrowed is not None:
+            self._borrowed = None
+            self.adopt(None)
+
+    @property
+    def borrowed_until(self) -> datetime | None:
+        return self._borrowed[1] if self._borrowed is not None else None
+
+    def _encrypt_refusal(self) -> Unavailable | None:
+        keyring, now = self.keyring, self.clock.now()
+        if keyring is None:
+            return refusals.no_keyring(self.state, now, self.cache_refusal)
+        while_detached = self.encrypt_while_detached and self._borrowed is None
+        return refusals.encrypt_refusal(self.state, keyring, now, while_detached=while_detached)
 
     def release_waiters(self) -> None:
         self._changed.set()
@@ -114,18 +153,19 @@ class Node:
         """The keyring, when its current secret may encrypt now; else raises why not."""
         self.mind_mandate()
         keyring = self.keyring
-        if keyring is not None and keyring.backed_up and is_attached(self.state, self.clock.monotonic()):
+        if keyring is not None and keyring.backed_up and self._borrowed is None and is_attached(self.state, self.clock.monotonic()):
             return keyring
-        refusal = refusals.encrypt_refusal(self.state, keyring, self.clock.now(), while_detached=self.encrypt_while_detached)
+        refusal = self._encrypt_refusal()
         if refusal is not None:
             raise refusal
         assert keyring is not None  # noqa: S101  encrypt_refusal refuses without one
         return keyring
 
     def for_decryption(self) -> Keyring:
-        if self.keyring is None:
-            raise refusals.no_keyring(self.state, self.clock.now())
-        return self.keyring
+        keyring = self.keyring
+        if keyring is None:
+            raise refusals.no_keyring(self.state, self.clock.now(), self.cache_refusal)
+        return keyring
 
     def require_master(self) -> None:
         """Raises unless this server may act as the master now."""
@@ -159,24 +199,24 @@ class Node:
 
     @property
     def can_encrypt(self) -> bool:
-        return (
-            refusals.encrypt_refusal(self.state, self.keyring, self.clock.now(), while_detached=self.encrypt_while_detached) is None
-        )
+        return self._encrypt_refusal() is None
 
     @property
     def key_id(self) -> str | None:
-        return self.keyring.current.id.hex() if self.keyring else None
+        keyring = self.keyring
+        return keyring.current.id.hex() if keyring else None
 
     @property
     def held_key_ids(self) -> list[str]:
-        return sorted(key.hex() for key in self.keyring.keys) if self.keyring else []
+        keyring = self.keyring
+        return sorted(key.hex() for key in keyring.keys) if keyring else []
 
     def certificate_warning(self) -> str | None:
         """What is to be done about this server's own certificate, if anything."""
         return refusals.certificate_warning(self.certificate_expires, self.clock.now())
 
     def sentence(self) -> str:
-        said = refusals.sentence(self.state, self.keyring, self.clock.now(), while_detached=self.encrypt_while_detached)
+        said = refusals.sentence(self.state, self.keyring, self.clock.now(), self._encrypt_refusal(), self.borrowed_until)
         removed = self.removed or refusals.refused_by_database(self.state)
         old = refusals.age_warning(self.keyring, self.clock.now())
-        return "; ".join(filter(None, [removed, said, self.certificate_warning(), old]))
+        return "; ".join(filter(None, [removed, said, self.seal_problem, self.certificate_warning(), old]))

@@ -92,3 +92,7 @@ class PeerRenewed(Exception):
 
 class PeerFailed(Exception):
     """Why another server gave no usable answer, as a clause of a sentence."""
+
+
+class PeerRefused(PeerFailed):
+    """The other server says that this one was removed from the environment."""

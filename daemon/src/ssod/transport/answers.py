@@ -40,6 +40,20 @@ class Certificate(Answer, frozen=True):
     revoked: bool
 
 
+class Cache(Answer, frozen=True):
+    max_age_seconds: float
+    vouched_at: Time | None
+    used_until: Time | None
+    refusal: str | None
+
+
+class Sealing(Answer, frozen=True):
+    key: str | None
+    sealed_under: str | None
+    problem: str | None
+    cache: Cache | None
+
+
 class ThisServer(Answer, frozen=True):
     name: str
     version: str
@@ -48,6 +62,7 @@ class ThisServer(Answer, frozen=True):
     sentence: str
     key_id: KeyId | None
     sealed_key_id: KeyId | None
+    sealing: Sealing
     held_key_ids: list[KeyId]
     epoch: int
     master: str | None

@@ -11,8 +11,8 @@ import httpcore
 import msgspec
 
 from ssod.core.keyring import BadKeyring, Keyring
-from ssod.errors import UNREADABLE, CertificateRevoked
-from ssod.service.ports import Fetched, Noticed, PeerFailed, PeerRenewed
+from ssod.errors import UNREADABLE, CertificateRevoked, NotEnrolled
+from ssod.service.ports import Fetched, Noticed, PeerFailed, PeerRefused, PeerRenewed
 from ssod.storage.records import ServerRecord
 from ssod.transport.tls import key_of_peer
 
@@ -44,7 +44,8 @@ class NoticeAnswer(msgspec.Struct):
 
 
 class _ProblemDocument(msgspec.Struct):
-    detail: str = ""
+    type: str = ""
+    detail: str = "no reason given"
 
 
 class HttpPeers:
@@ -106,7 +107,9 @@ class HttpPeers:
             raise PeerFailed(f"{server.name} ({server.address}) is not believed: {error.detail}") from None
         if response.status in (200, 304):
             return response
-        raise PeerFailed(f"{server.name} answered {response.status}: {_detail(response.content)}")
+        problem = _problem(response.content)
+        refused = problem.type.rpartition(":")[2] in (CertificateRevoked.problem, NotEnrolled.problem)
+        raise (PeerRefused if refused else PeerFailed)(f"{server.name} answered {response.status}: {problem.detail}")
 
     async def fetch(self, master: ServerRecord, etag: str | None, wait: float) -> Fetched:
         response = await self._ask(
@@ -143,8 +146,8 @@ def _short(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _detail(content: bytes) -> str:
+def _problem(content: bytes) -> _ProblemDocument:
     try:
-        return msgspec.json.decode(content, type=_ProblemDocument).detail
+        return msgspec.json.decode(content, type=_ProblemDocument)
     except UNREADABLE:
-        return "no reason given"
+        return _ProblemDocument()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -104,6 +105,7 @@ class StatusRoutes:
                 "sentence": node.sentence(),
                 "key_id": node.key_id,
                 "sealed_key_id": node.sealed_key_id,
+                "sealing": self._sealing_document(),
                 "held_key_ids": node.held_key_ids,
                 "epoch": state.epoch,
                 "master": state.master,
@@ -134,6 +136,22 @@ class StatusRoutes:
                 "disabled_at": time_text(self._authority.disabled_at),
             },
             "servers": [server_document(s) for s in self._membership.enrolled.values()] if environment else None,
+        }
+
+    def _sealing_document(self) -> dict[str, Any]:
+        node, sealing = self._node, self._membership.sealing
+        cache = sealing.cache
+        return {
+            "key": sealing.seals_with,
+            "sealed_under": node.sealed_under,
+            "problem": node.seal_problem,
+            "cache": cache
+            and {
+                "max_age_seconds": cache.max_age,
+                "vouched_at": time_text(datetime.fromtimestamp(cache.vouched.at, UTC)) if cache.vouched else None,
+                "used_until": time_text(node.borrowed_until),
+                "refusal": node.cache_refusal,
+            },
         }
 
     def _certificate_document(self) -> dict[str, Any]:
