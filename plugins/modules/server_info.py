@@ -72,6 +72,11 @@ server:
           that may not become master.
       type: list
       elements: str
+    sealing:
+      description:
+        - Of this server's sealed copy, the name of the C(key) that seals it, the one that it is C(sealed_under) now, what is wrong as
+          C(problem), and C(cache) on a plain server that keeps one.
+      type: dict
     certificate:
       description:
         - The certificate that this server shows now, with its C(key), C(serial), C(days_left), C(issuer), the C(authorities)

@@ -31,6 +31,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "quorum": ("corosync-qnetd",),
     "monitoring": ("prometheus", "prometheus-alertmanager"),
+    # A TPM2 and a PKCS#11 token made of software, and what systemd needs to speak with such a TPM2.
+    "tokens": ("swtpm", "swtpm-tools", "tpm2-tools", "softhsm2"),
 }
 # What a package of LAYERS is called in one release.
 NAMES = {"bookworm": {"fence-agents-redfish": "fence-agents"}}
