@@ -26,6 +26,7 @@ sys.path.insert(0, str(HERE))
 
 from certificates import Programs  # noqa: E402
 from operations import PEOPLE, STRANGER, Question, allowed, questions  # noqa: E402
+from sealing import PIN, change, restart_without_the_master  # noqa: E402
 
 SERVERS = ["m1", "m2", "s1"]
 EVERYBODY = [*PEOPLE.values(), STRANGER]
@@ -226,11 +227,18 @@ def service() -> None:
         env.must_ask(host, "POST", "/v1/refresh", {})
         promise(env.must_ask(host, "GET", "/v1/status")["server"]["state"] == "detached", f"{host} has lost the master")
         promise(summed(host, "restart"), f"the service on {host} is restarted without a master, and reads its secret")
+    restart_without_the_master(env, reads)
     status, refusal, _at = ask("s1", "alice", "POST", "/v1/encrypt", {"application": "files", "context": "c", "plaintext": "dg=="})
     promise(status == 503 and problem(refusal) == "master-lost", "nothing new is encrypted meanwhile")
     env.power("on", "m1")
     wait_for(lambda: env.must_ask("s1", "POST", "/v1/refresh", {})["server"]["can_encrypt"], "s1 has the master again", 60)
     promise(summed("s1", "restart"), "the service starts again when the master is back")
+
+
+def reads(host: str) -> bool:
+    """Whether a server decrypts for a user."""
+    status, document, _at = ask(host, "alice", "GET", "/v1/applications/files/config/transfer?reveal=true")
+    return status == 200 and hashlib.sha256(document["properties"]["password"].encode()).hexdigest() == digests["password"]
 
 
 def database_lost() -> None:
@@ -282,6 +290,7 @@ with Watch(env) as watch:
     everybody_asks_everything()
     every_way_in()
     heard_of()
+    figures.update(change(env, reads))
     service()
     database_lost()
     moved()
@@ -289,7 +298,7 @@ with Watch(env) as watch:
         verified = env.ssh(host, f"{SSOCTL} audit verify 2>&1; echo exit $?")
         promise("exit 0" in verified, f"the audit log of {host} is whole" if "exit 0" in verified else verified)
 
-leaked = watch.leaks(secrets_of(env) | {f"the value of {name}": value.encode() for name, value in values.items()})
+leaked = watch.leaks(secrets_of(env) | {f"the value of {name}": value.encode() for name, value in values.items()} | {"the token's PIN": PIN.encode()})
 write_report(
     "store",
     {
