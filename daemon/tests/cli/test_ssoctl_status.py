@@ -138,3 +138,18 @@ def test_that_sso_is_disabled_is_not_overlooked(fake: FakeSsod, ssoctl: Ssoctl) 
     assert "DISABLED" not in ssoctl("status").out
     document["environment"]["disabled_at"] = "2026-01-02T03:04:05Z"
     assert "DISABLED everywhere since 2026-01-02T03:04:05Z" in ssoctl("status").out
+
+
+def test_the_sealing_is_told_with_what_is_wrong_and_until_when_a_cache_is_used(fake: FakeSsod, ssoctl: Ssoctl) -> None:
+    cache = {
+        "max_age_seconds": 28800.0,
+        "vouched_at": "2026-11-23T10:00:00Z",
+        "used_until": "2026-11-23T18:00:00Z",
+        "refusal": None,
+    }
+    sealing = {"key": "pkcs11", "sealed_under": "sealing-key", "problem": "the token 'hsm' is not there", "cache": cache}
+    fake.answers["GET /v1/status"] = status_document(sealing=sealing)
+    shown = " ".join(ssoctl("status").out.split())
+    assert "sealed with pkcs11, and the copy is under sealing-key still" in shown
+    assert "vouched for at 2026-11-23T10:00:00Z, of use for 28800 s; IN USE without the master until 2026-11-23T18:00:00Z" in shown
+    assert "SEALING the token 'hsm' is not there" in shown
