@@ -29,7 +29,8 @@ from postgres import Postgres  # noqa: E402
 from servers import IDENTITY, OWN_GROUP, Server, make_ready  # noqa: E402
 
 from ssod.core.secretbytes import SecretBytes  # noqa: E402
-from ssod.seal import SealedCopy  # noqa: E402
+from ssod.seal.copy import SealedCopy  # noqa: E402
+from ssod.seal.keys import FILE, KeyInMemory  # noqa: E402
 from ssod.service.mappings import place_of  # noqa: E402
 from ssod.storage.migrations import migrate  # noqa: E402
 
@@ -41,8 +42,9 @@ CONFIGS = 100
 def fill(server: Server, url: str, count: int) -> None:
     """Stores `count` credentials, sealed as ssod seals them."""
     key = SecretBytes((server.root / "sealing.key").read_bytes())
-    keyring = SealedCopy(server.sealed, key, os.urandom).read()
-    assert keyring is not None
+    kept = SealedCopy(server.sealed, [KeyInMemory(FILE, key, os.urandom)]).read()
+    assert kept is not None
+    keyring = kept.keyring
     with psycopg.connect(url.replace("+psycopg", "")) as connection, connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO mapping SELECT 'people', 'user:u' || n, 'account' || n, 'account' || n, 0, false, false, 1, now() "

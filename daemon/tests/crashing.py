@@ -15,9 +15,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 
+from ssod.core.cached import Vouched
 from ssod.core.keyring import Keyring
 from ssod.runtime.main import main
-from ssod.seal import SealedCopy
+from ssod.seal.copy import SealedCopy, Written
 from ssod.storage.repository import Database
 
 # What a server writes every few seconds by itself is no step of an operation.
@@ -68,10 +69,11 @@ def lay(fuse: Fuse) -> None:
         if writes:
             fuse.burn(f"after the commit of {writes}")
 
-    def written(copy: SealedCopy, keyring: Keyring) -> None:
+    def written(copy: SealedCopy, keyring: Keyring, vouched: Vouched | None = None) -> Written:
         fuse.burn("before the sealed copy is written")
-        write(copy, keyring)
+        done = write(copy, keyring, vouched)
         fuse.burn("after the sealed copy is written")
+        return done
 
     def note(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
         if statement.startswith(("INSERT", "UPDATE", "DELETE")) and not any(each in statement for each in BY_ITSELF):
