@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
-from ssod.errors import MastershipUnconfirmed, NoSecret, NotMaster, RotationRefused, ServerNotFound, StaleEpoch, VersionConflict
+from ssod.errors import (
+    InvalidValue,
+    MastershipUnconfirmed,
+    NoSecret,
+    NotMaster,
+    RotationRefused,
+    ServerNotFound,
+    StaleEpoch,
+    VersionConflict,
+)
 from ssod.service.rotation import Rotation
 from ssod.storage.rotation import ValuePlace
 from ssod.transport import documents as d
@@ -62,7 +71,7 @@ class RotationRoutes:
                     "manage secret",
                     s.RenewedValues,
                     d.RenewBody,
-                    problems=(*AS_MASTER, VersionConflict),
+                    problems=(*AS_MASTER, VersionConflict, InvalidValue),
                 ),
             ),
             Route(
@@ -74,7 +83,7 @@ class RotationRoutes:
                     "manage secret",
                     s.Pruned,
                     d.PruneBody,
-                    problems=(*AS_MASTER, VersionConflict),
+                    problems=(*AS_MASTER, VersionConflict, InvalidValue),
                 ),
             ),
         ]
