@@ -30,16 +30,23 @@ def fleet(tmp_path: Path, authority: Authority, postgres: Postgres) -> Iterator[
         made.stop()
 
 
+def put(content: bytes, target: Path) -> None:
+    """In one moment, as the role does it: whoever reads the file meanwhile finds the old one or the new one."""
+    new = target.with_name(f"{target.name}.new")
+    new.write_bytes(content)
+    new.replace(target)
+
+
 def install(server: Server, authority: Authority, scratch: Path, *, days: float = 1.0) -> None:
     """A certificate by this CA in the place of the one that the server has."""
     scratch.mkdir(exist_ok=True)
     for old, new in zip(server.files, authority.issue(scratch, server.name, days=days), strict=True):
-        old.write_bytes(new.read_bytes())
+        put(new.read_bytes(), old)
 
 
 def trust(server: Server, *authorities: Authority) -> None:
     files = [authority.write(server.root / "one.pem").read_bytes() for authority in authorities]
-    server.ca.write_bytes(b"".join(files))
+    put(b"".join(files), server.ca)
 
 
 @contextmanager
