@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import time
 from typing import Any
+from urllib.parse import quote
 
 from story import PROJECT, Environment, promise, say, wait_for, write_report
 
 env = Environment("mol-monitoring", PROJECT / "inventories" / "standby" / "groups.yml")
 PROMETHEUS = "http://127.0.0.1:9090/api/v1"
+UP = 'sum(up{job="ssod"})'
 ALERTMANAGER = "http://127.0.0.1:9093/api/v2"
 
 
@@ -28,7 +30,7 @@ def alerts() -> dict[str, Any]:
 
 
 def query(expression: str) -> list[Any]:
-    return ask(f"{PROMETHEUS}/query?query={expression.replace(' ', '%20').replace(chr(34), '%22')}")["data"]["result"]
+    return ask(f"{PROMETHEUS}/query?query={quote(expression)}")["data"]["result"]
 
 
 def value(expression: str) -> float | None:
@@ -42,12 +44,12 @@ def masters() -> float | None:
 
 def calm(what: str) -> None:
     """After it, everything is scraped again and nobody was told anything."""
-    wait_for(lambda: value("sum(up)") == 2 and masters() == 1, f"all is well again after {what}", 60)
+    wait_for(lambda: value(UP) == 2 and masters() == 1, f"all is well again after {what}", 60)
     told = [alert for alert in query('max_over_time(ALERTS{alertstate="firing"}[2m])') if alert["metric"]["alertname"] == "SsoMasterLost"]
     promise(told == [] and "SsoMasterLost" not in alerts(), f"{what} is no alert")
 
 
-wait_for(lambda: value("sum(up)") == 2 and masters() == 1, "both servers are watched", 60)
+wait_for(lambda: value(UP) == 2 and masters() == 1, "both servers are watched", 60)
 names = {rule["name"] for group in ask(f"{PROMETHEUS}/rules")["data"]["groups"] for rule in group["rules"]}
 promise("SsoMasterLost" in names, f"Prometheus has the rules: {len(names)}")
 wait_for(lambda: alerts() == {}, "a healthy environment has no alert", 30)
