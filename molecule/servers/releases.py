@@ -55,7 +55,7 @@ class Release:
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", ".*_cache", "tests", "benchmarks"))
             else:
                 shutil.copyfile(source, target)
-        major, minor, _ = self.version.split(".")
+        major, minor = self.version.split(".")[:2]
         version, revision = f"{major}.{int(minor) + 1}.0", f"{int(self.revision) + 1:04}"
         for file in ("galaxy.yml", "daemon/pyproject.toml", "daemon/src/ssod/__init__.py"):
             _replace(made / file, self.version, version)
