@@ -18,7 +18,7 @@ TOKEN = {
     "sso_sealing_provider": "pkcs11",
     "sso_sealing_token_module": "/usr/lib/softhsm/libsofthsm2.so",
     "sso_sealing_token_label": "holdfast",
-    "sso_sealing_pin_file": "/root/token-pin",
+    "sso_sealing_pin_file": "/srv/token-pin",
     "sso_sealing_token_groups": ["softhsm"],
     "sso_sealing_token_paths": ["/var/lib/softhsm/tokens"],
 }
@@ -31,12 +31,12 @@ LEFT = {"m1": "sealing-pin.cred token.toml", "m2": "sealing-key-tpm2.cred", "s1"
 MAKE_TOKEN = """\
 set -eu
 umask 077
-cat > /root/token-pin
+cat > /srv/token-pin
 softhsm2-util --init-token --free --label holdfast --pin first-pin --so-pin first-pin >/dev/null
 /opt/ssod/current/bin/python -c '
 import pkcs11
 token = pkcs11.lib("/usr/lib/softhsm/libsofthsm2.so").get_token(token_label="holdfast")
-token.open(rw=True, user_pin="first-pin").set_pin("first-pin", open("/root/token-pin").read().strip())
+token.open(rw=True, user_pin="first-pin").set_pin("first-pin", open("/srv/token-pin").read().strip())
 '
 chmod -R g+rwX /var/lib/softhsm/tokens
 """
@@ -102,7 +102,7 @@ def change(env: Environment, reads: Callable[[str], bool]) -> dict[str, int]:
     with Reader(lambda: reads("s1")) as reader:
         env.must("holdfast.sso.site", *given)
     promise(reader.failed == 0 < reader.answered, f"s1 has decrypted all the while: {reader.answered} times, {reader.failed} failures")
-    env.ssh("m1", "rm /root/token-pin")
+    env.ssh("m1", "rm /srv/token-pin")
     inventory.write_text(json.dumps({"all": {"hosts": WANTED}}))
     cached = env.must("holdfast.sso.site", *given)
     promise(env.must("holdfast.sso.site", *given).changed == 0 < cached.changed, "a second run changes nothing")
