@@ -12,7 +12,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -22,8 +21,9 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
+import on_postgres  # noqa: E402
 import psycopg  # noqa: E402
-from figures import Figure, Limit, against, alone, finish, say  # noqa: E402
+from figures import Figure, Limit, against, alone, say  # noqa: E402
 from pki import Authority  # noqa: E402
 from postgres import Postgres  # noqa: E402
 from servers import IDENTITY, OWN_GROUP, Server, make_ready  # noqa: E402
@@ -161,18 +161,8 @@ def main() -> int:
     parser.add_argument("--report", type=Path, default=REPOSITORY / "reports" / "benchmark-rotation.json")
     options = parser.parse_args()
     postgres = Postgres()
-    try:
-        postgres.start()
-        with tempfile.TemporaryDirectory(prefix="hf-bench-") as root:
-            figures = measure(Path(root), postgres, 100_000 if options.quick else 1_000_000, 1 if options.quick else 3)
-    except AssertionError as error:
-        say(str(error))
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        postgres.remove()
-    return finish(figures, options.report, quick=options.quick)
+    count, rounds = (100_000, 1) if options.quick else (1_000_000, 3)
+    return on_postgres.run(postgres, lambda root: measure(root, postgres, count, rounds), options.report, quick=options.quick)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,10 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
+import on_postgres  # noqa: E402
 import psycopg  # noqa: E402
 from database import attach  # noqa: E402
-from figures import Figure, Limit, alone, finish, say  # noqa: E402
+from figures import Figure, Limit, alone, say  # noqa: E402
 from holdfast import FIFTY, pid_of  # noqa: E402
 from pki import Authority  # noqa: E402
 from postgres import Postgres  # noqa: E402
@@ -266,20 +267,14 @@ def main() -> int:
     if soft < needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
     postgres = Roomy()
-    try:
-        postgres.start()
-        with tempfile.TemporaryDirectory(prefix="hf-bench-") as root:
-            figures = real(Path(root), postgres, count, 2 if options.quick else 5) if count else []
-            for size in sizes:
-                figures += simulated(Path(root), postgres, size, 20 if options.quick else 66)
-    except AssertionError as error:
-        say(str(error))
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        postgres.remove()
-    return finish(figures, options.report, quick=options.quick)
+
+    def measure(root: Path) -> list[Figure]:
+        figures = real(root, postgres, count, 2 if options.quick else 5) if count else []
+        for size in sizes:
+            figures += simulated(root, postgres, size, 20 if options.quick else 66)
+        return figures
+
+    return on_postgres.run(postgres, measure, options.report, quick=options.quick)
 
 
 if __name__ == "__main__":

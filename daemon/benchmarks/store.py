@@ -14,7 +14,6 @@ import random
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,7 +22,8 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
-from figures import Figure, Limit, against, alone, finish, say  # noqa: E402
+import on_postgres  # noqa: E402
+from figures import Figure, Limit, against, alone, say  # noqa: E402
 from pki import Authority  # noqa: E402
 from postgres import Postgres  # noqa: E402
 from servers import OWN_GROUP, Server, make_ready  # noqa: E402
@@ -158,19 +158,13 @@ def main() -> int:
     options = parser.parse_args()
     scale = 10 if options.quick else 1
     postgres = Postgres()
-    try:
-        postgres.start()
-        with tempfile.TemporaryDirectory(prefix="hf-bench-") as root:
-            figures = loads(Path(root), postgres, 100_000 // scale)
-        figures += lookups(postgres, 1_000, 1_000_000 // scale, 3 if options.quick else 7, 2 if options.quick else 10)
-    except AssertionError as error:
-        say(str(error))
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        postgres.remove()
-    return finish(figures, options.report, quick=options.quick)
+    rounds, seconds = (3, 2) if options.quick else (7, 10)
+    return on_postgres.run(
+        postgres,
+        lambda root: [*loads(root, postgres, 100_000 // scale), *lookups(postgres, 1_000, 1_000_000 // scale, rounds, seconds)],
+        options.report,
+        quick=options.quick,
+    )
 
 
 if __name__ == "__main__":
