@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,6 +43,14 @@ def say(text: str) -> None:
         directory.mkdir(exist_ok=True)
         with (directory / f"{scenario}.log").open("a", encoding="utf-8") as log:
             log.write(line)
+
+
+def _last_words(*error: Any) -> None:
+    """Whatever ends a story stands at the end of its log, too: molecule's own words bury it."""
+    say("ended by:\n" + "".join(traceback.format_exception(*error)))
+
+
+sys.excepthook = _last_words
 
 
 def promise(kept: object, text: str) -> None:

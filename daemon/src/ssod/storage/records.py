@@ -41,7 +41,8 @@ class Environment(NamedTuple):
 
     `earlier_master_confirmed` is how many seconds ago, by the database's clock, a master of an earlier epoch last confirmed its
     mastership: it may act for a while yet. None when there is none such, or when it has stepped down. `confirmation` is when, by
-    the same clock, the master of this epoch last confirmed its own. `roster` is another text since each change of which servers are
+    the same clock, the master of this epoch last confirmed its own, and `confirmed_ago` how many seconds that was before it was
+    read. `roster` is another text since each change of which servers are
     enrolled, and where.
     """
 
@@ -53,6 +54,7 @@ class Environment(NamedTuple):
     backup: BackupRecord | None
     earlier_master_confirmed: float | None = None
     confirmation: float | None = None
+    confirmed_ago: float | None = None
     next_key: NextKey | None = None
     roster: str = ""
 

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, delete, event, insert, select, text, update
+from sqlalchemy import Connection, Double, Engine, Row, Select, delete, event, insert, literal_column, select, text, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from ssod.errors import DatabaseUnavailable, InvalidValue, SecretExists, ServerIsMaster, ServerNotFound, StaleEpoch, VersionConflict
@@ -151,13 +151,13 @@ ENVIRONMENT = Change("environment")
 
 # The database's clock, in seconds since 1970: the one clock that the masters of two epochs share.
 _CLOCKS = {
-    "postgresql": text("SELECT extract(epoch FROM clock_timestamp())::double precision"),
-    "sqlite": text("SELECT (julianday('now') - 2440587.5) * 86400.0"),
+    "postgresql": literal_column("extract(epoch FROM clock_timestamp())::double precision", Double),
+    "sqlite": literal_column("(julianday('now') - 2440587.5) * 86400.0", Double),
 }
 
 
 def _clock(connection: Connection) -> float:
-    return float(connection.execute(_CLOCKS[connection.dialect.name]).scalar_one())
+    return float(connection.execute(select(_CLOCKS[connection.dialect.name])).scalar_one())
 
 
 def read_environment(connection: Connection, *, lock: bool = False, share: bool = False) -> Environment:
@@ -166,7 +166,8 @@ def read_environment(connection: Connection, *, lock: bool = False, share: bool 
     """
     # What a rotation is to make current is asked along, by an outer join: every writer looks here, and mostly it is not there.
     both = t.next_key.c.one == t.environment.c.one
-    statement = select(t.environment, *_NEXT).join_from(t.environment, t.next_key, both, isouter=True)
+    clock = _CLOCKS[connection.dialect.name].label("clock")
+    statement = select(t.environment, clock, *_NEXT).join_from(t.environment, t.next_key, both, isouter=True)
     if lock or share:
         statement = statement.with_for_update(read=share, of=t.environment)
     row = connection.execute(statement).one()
@@ -174,9 +175,8 @@ def read_environment(connection: Connection, *, lock: bool = False, share: bool 
     newest = connection.execute(
         select(t.backup).where(t.backup.c.key_id == row.current_key_id).order_by(t.backup.c.verified_at.desc()).limit(1)
     ).one_or_none()
-    earlier = None
-    if row.confirmed_at is not None and row.confirmed_epoch < row.epoch:
-        earlier = max(0.0, _clock(connection) - row.confirmed_at)
+    confirmed = None if row.confirmed_at is None else max(0.0, row.clock - row.confirmed_at)
+    of_this_epoch = row.confirmed_epoch == row.epoch
     return Environment(
         row.id,
         row.master,
@@ -187,8 +187,9 @@ def read_environment(connection: Connection, *, lock: bool = False, share: bool 
             for key in keys
         ),
         _backup(newest) if newest else None,
-        earlier,
-        row.confirmed_at if row.confirmed_epoch == row.epoch else None,
+        confirmed if confirmed is not None and row.confirmed_epoch < row.epoch else None,
+        row.confirmed_at if of_this_epoch else None,
+        confirmed if of_this_epoch else None,
         _next_key(row),
         row.roster or "",
     )

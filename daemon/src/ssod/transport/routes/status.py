@@ -15,6 +15,7 @@ from ssod.service.encryption import Encryption
 from ssod.service.fitness import Fitness
 from ssod.service.membership import Membership
 from ssod.service.node import Node
+from ssod.storage.records import Environment
 from ssod.transport import answers as a
 from ssod.transport import documents as d
 from ssod.transport.app import Request, Response, Route, answer, body_as
@@ -130,6 +131,7 @@ class StatusRoutes:
                 "id": environment.id,
                 "master": environment.master,
                 "epoch": environment.epoch,
+                "master_confirmed_seconds": self._master_confirmed_seconds(environment),
                 "current_key_id": environment.current_key_id.hex() if environment.current_key_id else None,
                 "backup_verified_at": time_text(backup.verified_at) if backup else None,
                 "backup_place": backup.place if backup else None,
@@ -137,6 +139,12 @@ class StatusRoutes:
             },
             "servers": [server_document(s) for s in self._membership.enrolled.values()] if environment else None,
         }
+
+    def _master_confirmed_seconds(self, environment: Environment) -> float | None:
+        """How long ago, by the database's clock, the master last confirmed its mastership; None when it has stepped down."""
+        if environment.confirmed_ago is None:
+            return None
+        return round(environment.confirmed_ago + self._node.clock.monotonic() - self._membership.looked, 3)
 
     def _sealing_document(self) -> dict[str, Any]:
         node, sealing = self._node, self._membership.sealing
