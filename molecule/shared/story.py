@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 T = TypeVar("T")
 
@@ -99,11 +99,12 @@ class Environment:
         self.state = Path(os.environ.get("HOLDFAST_TESTHOSTS_STATE", "/var/lib/holdfast-testhosts")) / name
         first, *more = inventories
         self.inventories = [first, PROJECT / "tests" / "hosts" / "inventory" / "hosts.yml", *more, self.state / "inventory.yml"]
-        listed = json.loads(self._playbook_tool("ansible-inventory", "--list"))
+        listed = json.loads(self.tool("ansible-inventory", "--list"))
         self.variables: dict[str, dict[str, Any]] = listed["_meta"]["hostvars"]
         self.groups: dict[str, Any] = listed
 
-    def _playbook_tool(self, tool: str, *arguments: str) -> str:
+    def tool(self, tool: str, *arguments: str) -> str:
+        """Run one of Ansible's tools with the inventory; return what it printed."""
         command = [self._bin(tool), *self._inventory_arguments(), *arguments]
         return subprocess.run(command, cwd=PROJECT, env=self._env(), check=True, capture_output=True, text=True).stdout
 
@@ -117,6 +118,8 @@ class Environment:
             "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
             "ANSIBLE_COLLECTIONS_PATH": str(self.collections),
             "ANSIBLE_NOCOLOR": "1",
+            # ansible-rulebook looks for ansible-playbook there.
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONUNBUFFERED": "1",
         }
 
@@ -131,18 +134,21 @@ class Environment:
 
     def start_playbook(self, name: str, *arguments: str, log: Path) -> subprocess.Popen[str]:
         """Start a playbook in a session of its own, its words going into a file."""
-        command = [self._bin("ansible-playbook"), *self._inventory_arguments(), name, *arguments]
         with log.open("w", encoding="utf-8") as out:
-            return subprocess.Popen(
-                command,
-                cwd=PROJECT,
-                env=self._env(),
-                stdin=subprocess.DEVNULL,  # Ansible refuses one that somebody else, who has it too, made non-blocking
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                text=True,
-                start_new_session=True,
-            )
+            return self.start_tool("ansible-playbook", *self._inventory_arguments(), name, *arguments, out=out)
+
+    def start_tool(self, tool: str, *arguments: str, out: IO[str]) -> subprocess.Popen[str]:
+        """Start one of Ansible's tools in a session of its own."""
+        return subprocess.Popen(
+            [self._bin(tool), *arguments],
+            cwd=PROJECT,
+            env=self._env(),
+            stdin=subprocess.DEVNULL,  # Ansible refuses one that somebody else, who has it too, made non-blocking
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
 
     def playbook(self, name: str, *arguments: str) -> Run:
         """Run a playbook of the collection, such as `holdfast.sso.site`, to its end; says each task as it begins, if wanted."""
