@@ -86,6 +86,8 @@ def interrupted() -> int:
             return boundary - 1
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        for host in hosts:
+            wait_for(lambda host=host: not env.at_work(host), f"what the killed run had begun on {host} is over", 60)
         actives = [host for host in hosts if status(host)["server"]["mastership"] == "active"]
         promise(len(actives) <= 1, f"killed at task boundary {boundary}: at most one master ({actives})")
         boundary += 1
