@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +45,7 @@ class Upgrade:
 
             say(f"{latest.version}, on whose schema the servers that run would not work")
             before = self._state()
-            with self._of(latest):
+            with env.playbooks_of(latest.collections):
                 refused = env.playbook(SITE)
             words = " ".join(refused.output.split())
             promise(refused.code != 0 and f"ssod {latest.version} was made current on no host" in words, "it is refused")
@@ -72,19 +70,10 @@ class Upgrade:
             "upgrade_longest_pause_of_encryption_seconds": round(max(seen.longest_pause(host, began) for host in self._servers if host != master), 2),
         }
 
-    @contextmanager
-    def _of(self, release: releases.Release) -> Iterator[None]:
-        """Within it, playbooks are those of the release."""
-        kept, self._env.collections = self._env.collections, release.collections
-        try:
-            yield
-        finally:
-            self._env.collections = kept
-
     def _site(self, release: releases.Release) -> Run:
         """Run the release's site.yml, and see that every server runs it, restarted once and in order."""
         env = self._env
-        with self._of(release):
+        with env.playbooks_of(release.collections):
             run = env.must(SITE)
         status = {host: env.must_ask(host, "GET", "/v1/status")["server"] for host in self._servers}
         promise(all(each["version"] == release.version for each in status.values()), f"every server runs {release.version}")

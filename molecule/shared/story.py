@@ -15,7 +15,8 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -102,6 +103,15 @@ class Environment:
         listed = json.loads(self.tool("ansible-inventory", "--list"))
         self.variables: dict[str, dict[str, Any]] = listed["_meta"]["hostvars"]
         self.groups: dict[str, Any] = listed
+
+    @contextmanager
+    def playbooks_of(self, collections: Path) -> Iterator[None]:
+        """Within it, playbooks are taken from there."""
+        kept, self.collections = self.collections, collections
+        try:
+            yield
+        finally:
+            self.collections = kept
 
     def tool(self, tool: str, *arguments: str) -> str:
         """Run one of Ansible's tools with the inventory; return what it printed."""
