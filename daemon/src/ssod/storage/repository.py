@@ -156,7 +156,7 @@ _CLOCKS = {
 }
 
 
-def _clock(connection: Connection) -> float:
+def clock(connection: Connection) -> float:
     return float(connection.execute(_CLOCKS[connection.dialect.name]).scalar_one())
 
 
@@ -176,7 +176,7 @@ def read_environment(connection: Connection, *, lock: bool = False, share: bool 
     ).one_or_none()
     earlier = None
     if row.confirmed_at is not None and row.confirmed_epoch < row.epoch:
-        earlier = max(0.0, _clock(connection) - row.confirmed_at)
+        earlier = max(0.0, clock(connection) - row.confirmed_at)
     return Environment(
         row.id,
         row.master,
@@ -242,14 +242,14 @@ def _server(row: Any) -> ServerRecord:
     )
 
 
-def _servers(connection: Connection) -> tuple[ServerRecord, ...]:
+def read_servers(connection: Connection) -> tuple[ServerRecord, ...]:
     return tuple(_server(row) for row in connection.execute(select(t.server).order_by(t.server.c.name)))
 
 
 def _look(connection: Connection, roster: str | None) -> Look:
     # The environment first: servers that are newer than its roster are read once more by the next look, older ones would stay.
     environment = read_environment(connection)
-    return Look(environment, None if environment.roster == roster else _servers(connection))
+    return Look(environment, None if environment.roster == roster else read_servers(connection))
 
 
 class EnvironmentRepository:
@@ -271,7 +271,7 @@ class EnvironmentRepository:
             connection.execute(
                 update(t.environment)
                 .where(t.environment.c.epoch == epoch, t.environment.c.master == server)
-                .values(confirmed_at=_clock(connection), confirmed_epoch=epoch)
+                .values(confirmed_at=clock(connection), confirmed_epoch=epoch)
             )
             return _look(connection, roster)
 
@@ -363,7 +363,7 @@ class ServerRepository:
 
     def all(self) -> tuple[ServerRecord, ...]:
         with self._database.reads() as connection:
-            return _servers(connection)
+            return read_servers(connection)
 
     def enrol(self, name: str, address: str, may_become_master: bool, now: datetime) -> ServerRecord:
         """Enrols a server, or changes its address and whether it may become master."""
