@@ -16,17 +16,18 @@ SECONDS = 5.0
 class Webhook:
     """`ca` is a file with the CAs that the webhook's certificate is checked by; None stands for those of the system."""
 
-    def __init__(self, url: str, ca: str | None) -> None:
+    def __init__(self, url: str, ca: str | None, seconds: float = SECONDS) -> None:
         self._url = url
         self._ca = ca
+        self._seconds = seconds
 
     async def __call__(self, body: bytes) -> None:
         """Raises NotDelivered. A redirection is not followed: it is no answer that says that somebody was told."""
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(self._seconds):
                 status = await self._post(body)
         except (TimeoutError, httpcore.TimeoutException):
-            raise NotDelivered(f"no answer within {SECONDS:g} s") from None
+            raise NotDelivered(f"no answer within {self._seconds:g} s") from None
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError, ValueError) as error:
             raise NotDelivered(str(error) or type(error).__name__) from None
         if not 200 <= status < 300:
