@@ -16,7 +16,6 @@ from ssod.core.events import (
     KINDS,
     MASTER_LOST,
     SECRET_OLD,
-    SERVER_DOWN,
     Finding,
     Since,
     Thresholds,
@@ -61,8 +60,7 @@ def test_events_are_the_alerts() -> None:
         assert words(rule["annotations"]["summary"]) == kind.summary
         assert rule["annotations"]["description"] == kind.description
         assert rule["annotations"]["runbook_url"].endswith(f"/{kind.runbook}.md")
-        # Of a server that says nothing any more the time is in its silence.
-        assert kind.held == (0 if name == SERVER_DOWN else seconds(rule["for"]))
+        assert kind.held == seconds(rule["for"])
     defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
     assert Thresholds() == (
         defaults["sso_alert_master_lost_seconds"],
@@ -98,9 +96,13 @@ def test_time_begins_anew_after_a_break(broken: list[Finding]) -> None:
 
 
 def test_what_is_known_to_have_held_already_counts_the_sooner() -> None:
-    """A server that has just been started takes the database's word for how long."""
-    assert not ripe({}, HOLDS._replace(held=14.9), 10.0)[1]
-    assert ripe({}, HOLDS._replace(held=15.0), 10.0)[1]
+    """But not at first sight: what is to confirm something after the database was away may be just about to."""
+    known = HOLDS._replace(held=1000.0)
+    since, counts = ripe({}, known, 10.0)
+    assert not counts
+    assert ripe(since, known, 10.1)[1]
+    assert not ripe({HOLDS.key: 10.0}, HOLDS._replace(held=14.9), 15.0)[1]
+    assert ripe({HOLDS.key: 10.0}, HOLDS._replace(held=15.0), 15.0)[1]
 
 
 def test_each_server_has_a_time_of_its_own() -> None:
@@ -111,8 +113,9 @@ def test_each_server_has_a_time_of_its_own() -> None:
 
 
 def test_the_time_of_a_lost_master_is_a_setting() -> None:
-    _, counting = ripen({}, [HOLDS._replace(held=15.0)], 0.0, Thresholds(master_lost_after=16))
-    assert counting == ()
+    for seconds_held, expected in ((15.9, 0), (16.0, 1)):
+        _, counting = ripen({HOLDS.key: 0.0}, [HOLDS], seconds_held, Thresholds(master_lost_after=16))
+        assert len(counting) == expected
     assert Thresholds(master_lost_after=16).held(SECRET_OLD) == 3600
 
 

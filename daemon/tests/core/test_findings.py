@@ -103,11 +103,12 @@ def test_a_report_may_be_missed_before_a_server_counts_as_gone() -> None:
     [
         ({"confirmed_at": SEEN.now - CONFIRMATION_WINDOW}, False, 0.0),
         ({"confirmed_at": SEEN.now - CONFIRMATION_WINDOW - 1}, True, CONFIRMATION_WINDOW + 1),
+        ({"confirmed_at": SEEN.now + 3600}, True, 0.0),
         ({"confirmed_at": None}, True, 0.0),
         ({"master": None, "confirmed_at": None}, True, 0.0),
         ({"master": None, "confirmed_at": None, "epoch": 0}, False, 0.0),
     ],
-    ids=["confirmed", "not confirmed", "stepped down", "none is named", "there never was one"],
+    ids=["confirmed", "not confirmed", "the clock was set back", "stepped down", "none is named", "there never was one"],
 )
 @pytest.mark.parametrize("own", [OWN, PLAIN, PLAIN._replace(attached=False)], ids=["master", "attached", "detached"])
 def test_whether_there_is_a_master_is_the_same_for_all(own: Own, changed: dict[str, Any], lost: bool, held: float) -> None:

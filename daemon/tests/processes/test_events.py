@@ -13,10 +13,7 @@ import pytest
 from hooked import Listener, listening
 from postgres import Postgres
 from servers import Fleet, Server
-from sqlalchemy import text
 from waiting import wait_for
-
-from ssod.storage.engine import connect
 
 Make = Callable[..., Fleet]
 
@@ -121,20 +118,3 @@ def test_a_listener_that_hangs_disturbs_nobody_and_is_told_once_more(fleet: Make
     wait_for(lambda: metric(m2, "ssod_events_told_total") == 1, "it was told")
     assert listener.bodies[0] == listener.bodies[1]
     assert "no answer within 5 s" in m2.log.read_text()
-
-
-def test_the_master_tells_of_a_server_that_is_gone_and_of_its_return(fleet: Make, postgres: Postgres, listener: Listener) -> None:
-    """A server that has said nothing for so long does not answer; it says so itself when it is back, and the master tells it."""
-    url = postgres.scratch_url()
-    ready = fleet("m1", "s1", url=url, prepare=hooked(listener))
-    s1 = ready["s1"]
-    s1.stop(signal.SIGKILL)
-    engine = connect(url)
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE server SET last_seen = last_seen - interval '151 s' WHERE name = 's1'"))
-    engine.dispose()
-    firing = listener.wait_for("SsoServerDown", "firing")
-    assert firing["commonLabels"]["server"] == "s1"
-    s1.start()
-    listener.wait_for("SsoServerDown", "resolved")
-    assert len(listener.bodies) == 2

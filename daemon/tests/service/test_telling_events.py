@@ -10,6 +10,7 @@ from sqlalchemy import event, update
 
 from ssod.core.alertmanager import News
 from ssod.core.events import Thresholds
+from ssod.core.silence import SILENT_SECONDS
 from ssod.service.events import Events
 from ssod.service.offload import Offload
 from ssod.storage import schema as t
@@ -44,7 +45,7 @@ async def tellers(world: World, *names: str) -> list[Teller]:
 
 async def all_look(tellers: list[Teller]) -> None:
     for teller in tellers:
-        await teller.host.membership.observe()
+        await teller.host.membership.refresh()
         await teller.events.look()
 
 
@@ -115,11 +116,13 @@ def test_a_master_that_is_frozen_is_missed_by_those_who_are_attached_to_it(run: 
         await m2.membership.observe()
         await two.events.look()
         assert two.told == []
-        world.clock.seconds += 7
-        await m2.membership.observe()
-        await two.events.look()
-        assert m2.node.attached
-        assert two.told == [LOST]
+        world.clock.seconds += 15
+        for expected in ([], [LOST]):
+            await m2.membership.observe()
+            await two.events.look()
+            assert m2.node.attached
+            assert two.told == expected
+            world.clock.seconds += 5
 
     run(story)
 
@@ -145,6 +148,56 @@ def test_a_lost_database_is_told_once_by_the_server_that_was_the_master(run: Run
             await all_look(every)
         assert every[0].told == told_by_all(every) == [("SsoDatabaseUnreachable", "m1", holds) for holds in (True, False)]
         assert every[0].news[0].began_at == every[0].news[1].began_at
+
+    run(story)
+
+
+def test_the_master_tells_of_a_server_that_is_gone_and_of_its_return(run: Run) -> None:
+    """Of one that has said nothing for so long, and says nothing for a minute more: the master may be just back itself."""
+
+    async def story(world: World) -> None:
+        one, two = await tellers(world, "m1", "s1")
+        with one.host.database.transaction() as connection:
+            silent = datetime.now(UTC) - timedelta(seconds=SILENT_SECONDS + 1)
+            connection.execute(update(t.server).where(t.server.c.name == "s1").values(last_seen=silent))
+        await all_look([one])
+        world.clock.seconds += 59
+        await all_look([one])
+        assert one.told == []
+        world.clock.seconds += 1
+        await all_look([one])
+        assert one.told == [("SsoServerDown", "s1", True)]
+        await all_look([two, one])
+        assert one.told == [("SsoServerDown", "s1", True), ("SsoServerDown", "s1", False)]
+        assert two.told == []
+
+    run(story)
+
+
+def test_after_a_loss_of_the_database_nobody_is_told_that_the_others_are_gone(run: Run) -> None:
+    """Nobody could report or confirm anything meanwhile; whoever looks first must not take them for lost."""
+
+    async def story(world: World) -> None:
+        every = await tellers(world, "m1", "m2", "s1")
+        for teller in every:
+            teller.host.database.lost = True
+        await all_look(every)
+        world.clock.seconds += SILENT_SECONDS + 1
+        for teller in every:
+            teller.host.database.lost = False
+        with every[0].host.database.transaction() as connection:
+            long_ago = datetime.now(UTC) - timedelta(hours=1)
+            connection.execute(update(t.server).values(last_seen=long_ago))
+            connection.execute(update(t.environment).values(confirmed_at=long_ago.timestamp()))
+        # The master is the last that finds the database; of the others none has reported when it looks.
+        for teller in every[1:]:
+            await teller.events.look()
+            await teller.host.membership.observe()
+            await teller.events.look()
+        for _ in range(3):
+            await all_look(every)
+            world.clock.seconds += 60
+        assert told_by_all(every) == []
 
     run(story)
 

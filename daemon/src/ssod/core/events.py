@@ -51,7 +51,7 @@ KINDS = {
     ),
     SERVER_DOWN: Kind(
         Severity.CRITICAL,
-        0,  # core/silence.py waits for longer than the rule does
+        60,
         "the SSO server {server} of {environment} does not answer",
         "The programs of that host can neither encrypt nor decrypt, if ssod is down; they can, if only the network is.",
         "server-down",
@@ -168,7 +168,8 @@ Since = Mapping[Key, float]
 
 def ripen(since: Since, findings: Iterable[Finding], now: float, thresholds: Thresholds) -> tuple[Since, tuple[Finding, ...]]:
     """Since when what holds has held without a break (monotonic seconds); and the findings that count: those that have held for
-    long enough, and those that do not hold.
+    long enough, and those that do not hold. None counts that is found for the first time: whoever confirms something may be just
+    as late as the database was.
     """
     holding: dict[Key, float] = {}
     ripe = []
@@ -177,7 +178,7 @@ def ripen(since: Since, findings: Iterable[Finding], now: float, thresholds: Thr
             ripe.append(finding)
             continue
         began = holding[finding.key] = min(since.get(finding.key, now), now - finding.held)
-        if now - began >= thresholds.held(finding.event):
+        if finding.key in since and now - began >= thresholds.held(finding.event):
             ripe.append(finding._replace(held=0.0))
     return holding, tuple(ripe)
 

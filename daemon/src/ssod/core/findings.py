@@ -79,7 +79,8 @@ def findings(own: Own, seen: Seen | None, thresholds: Thresholds) -> list[Findin
 
 def has_master(seen: Seen) -> bool:
     """Whether a master acts: a mastership that was not confirmed for so long is none that may be acted on."""
-    return seen.master is not None and seen.confirmed_at is not None and seen.now - seen.confirmed_at <= CONFIRMATION_WINDOW
+    # One of a time that is yet to come was written before the clock was set back.
+    return seen.master is not None and seen.confirmed_at is not None and abs(seen.now - seen.confirmed_at) <= CONFIRMATION_WINDOW
 
 
 def _of_itself(own: Own, seen: Seen | None, thresholds: Thresholds) -> Iterator[Finding]:
@@ -95,7 +96,8 @@ def _of_itself(own: Own, seen: Seen | None, thresholds: Thresholds) -> Iterator[
 def _of_the_master(seen: Seen) -> Iterator[Finding]:
     # An environment that never had a master is one that is just being made.
     lost = seen.epoch > 0 and not has_master(seen)
-    yield Finding(MASTER_LOST, "", lost, held=seen.now - seen.confirmed_at if lost and seen.confirmed_at is not None else 0.0)
+    held = max(0.0, seen.now - seen.confirmed_at) if lost and seen.confirmed_at is not None else 0.0
+    yield Finding(MASTER_LOST, "", lost, held)
 
 
 def _by_the_master(name: str, seen: Seen, servers: tuple[Reported, ...], thresholds: Thresholds) -> Iterator[Finding]:

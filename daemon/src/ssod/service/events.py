@@ -43,13 +43,15 @@ class Events:
         self._loss: datetime | None = None
         # Findings that people know of, as the database said: while there are no others it is not asked.
         self._settled: tuple[Finding, ...] | None = None
+        # Since when the database has been there (monotonic seconds): while it was not, nobody could confirm anything.
+        self._reached: float | None = None
         # The newest confirmation of the master that this server has seen, and when it first did (monotonic seconds).
         self._confirmation: tuple[float | None, float] = (None, 0.0)
 
     async def look(self) -> None:
         """One look at what holds now, and the telling of what is due."""
         if self._mind_database():
-            self._since, self._settled = {}, None  # it may come back as an older copy
+            self._since, self._settled, self._reached = {}, None, None  # it may come back as an older copy
             return
         try:
             await self._mind()
@@ -77,8 +79,10 @@ class Events:
         # Of many servers their looks are what they cost the database: who is well, and has a master that is, does not look.
         watches = own.acts or not own.attached or self._misses_confirmations()
         seen = await self._look(servers=own.acts) if watches else None
-        found = findings(own, seen, self._thresholds)
-        self._since, ripe = ripen(self._since, found, node.clock.monotonic(), self._thresholds)
+        now = node.clock.monotonic()
+        self._reached = now if self._reached is None else self._reached
+        found = [each._replace(held=min(each.held, now - self._reached)) for each in findings(own, seen, self._thresholds)]
+        self._since, ripe = ripen(self._since, found, now, self._thresholds)
         if seen is None:
             if ripe == self._settled:
                 return
