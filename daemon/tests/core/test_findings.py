@@ -149,7 +149,9 @@ def test_a_server_that_is_not_enrolled_says_nothing_of_itself() -> None:
 
 def test_what_was_told_of_a_server_that_was_removed_is_over() -> None:
     """It says nothing any more: the master ends it. That of an enrolled one, and of the environment, stays."""
-    told = tuple(Told(CERTIFICATE_EXPIRES, name, "3", 1.0, None) for name in ("gone", "s1"))
-    ended = found(OWN, SEEN._replace(told=told))
+    told = [Told(CERTIFICATE_EXPIRES, name, "3", 1.0, None) for name in ("gone", "s1")]
+    told.append(Told("SsoOfANewerVersion", "gone", "", 1.0, None))
+    ended = found(OWN, SEEN._replace(told=tuple(told)))
+    assert ("SsoOfANewerVersion", "gone") not in ended
     assert not ended[CERTIFICATE_EXPIRES, "gone"].holds
     assert (CERTIFICATE_EXPIRES, "s1") not in ended

@@ -9,7 +9,7 @@ from hosts import ADMIN, Host, World
 from sqlalchemy import event, update
 
 from ssod.core.alertmanager import News
-from ssod.core.events import Thresholds
+from ssod.core.events import HOLD_OFF, Thresholds
 from ssod.core.silence import SILENT_SECONDS
 from ssod.service.events import Events
 from ssod.service.offload import Offload
@@ -98,7 +98,7 @@ def test_a_master_that_is_lost_anew_at_once_is_held_off(run: Run) -> None:
         await lose()
         assert one.told == [LOST, FOUND]
         with one.host.database.transaction() as connection:
-            connection.execute(update(t.told_event).values(ended_at=t.told_event.c.ended_at - 60))
+            connection.execute(update(t.told_event).values(ended_at=t.told_event.c.ended_at - HOLD_OFF))
         await all_look(every)
         assert one.told == [LOST, FOUND, LOST]
 
@@ -202,6 +202,27 @@ def test_after_a_loss_of_the_database_nobody_is_told_that_the_others_are_gone(ru
     run(story)
 
 
+def test_a_master_that_was_lost_with_the_database_is_told_when_it_had_time_to_return(run: Run) -> None:
+    """Its last confirmation may be as old as it likes: it had nowhere to write another."""
+
+    async def story(world: World) -> None:
+        _, two = await tellers(world, "m1", "m2")
+        two.host.database.lost = True
+        await all_look([two])
+        two.host.database.lost = False
+        with two.host.database.transaction() as connection:
+            connection.execute(update(t.environment).values(confirmed_at=t.environment.c.confirmed_at - 3600))
+        world.network.cut.add("m1")
+        for _ in range(3):
+            await all_look([two])
+            assert two.told == []
+            world.clock.seconds += 5
+        await all_look([two])
+        assert two.told == [LOST]
+
+    run(story)
+
+
 def test_a_database_that_is_back_within_a_minute_is_no_event(run: Run) -> None:
     async def story(world: World) -> None:
         every = await tellers(world, "m1")
@@ -247,6 +268,14 @@ def test_a_server_tells_of_itself_and_then_asks_the_database_no_more(run: Run) -
         assert s1.news[1].value == "3", "what is over is the same that was told"
         await look(0)
         assert await look(0) == 0
+        s1.host.node.certificate_expires = expires
+        for seconds in (0, 300, 5):
+            await look(seconds)
+        assert len(s1.told) == 2, "it is held off"
+        with s1.host.database.transaction() as connection:
+            connection.execute(update(t.told_event).values(ended_at=t.told_event.c.ended_at - HOLD_OFF))
+        assert await look(5) > 0, "and not forgotten"
+        assert len(s1.told) == 3
         assert m1.told == []
 
     run(story)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from ssod.core.events import (
     CERTIFICATE_EXPIRES,
     KEY_IDS_DIFFER,
+    KINDS,
     MASTER_LOST,
     NO_KEYRING,
     NO_STANDBY,
@@ -118,5 +119,6 @@ def _by_the_master(name: str, seen: Seen, servers: tuple[Reported, ...], thresho
         yield Finding(SECRET_OLD, "", old, value=str(thresholds.secret_days))
     enrolled = {"", *(each.name for each in servers)}
     for told in seen.told:
-        if told.subject not in enrolled:  # it was removed, and says nothing of itself any more
+        # It was removed, and says nothing of itself any more. A newer version may have told of what this one has no words for.
+        if told.subject not in enrolled and told.event in KINDS:
             yield Finding(told.event, told.subject, holds=False)
