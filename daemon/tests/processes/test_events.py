@@ -33,7 +33,7 @@ def listener() -> Iterator[Listener]:
 
 def hooked(listener: Listener, more: str = "") -> Callable[[Server], None]:
     def prepare(server: Server) -> None:
-        lines = f'webhook = "{listener.url}"\nenvironment = "prod"\nmaster_lost_after = 6\n{more}\n'
+        lines = f'webhook = "{listener.url}"\nenvironment = "prod"\n{more}\n'
         server.config.write_text(f"{server.config.read_text()}[events]\n{lines}")
 
     return prepare
@@ -69,7 +69,7 @@ def test_a_lost_master_is_told_once_by_all_who_see_it_and_its_successor_once(
     m1.stop(signal.SIGKILL)
     began = time.monotonic()
     firing = listener.wait_for("SsoMasterLost", "firing", 30)
-    assert time.monotonic() - began > 2, "a restart is no event"
+    assert time.monotonic() - began > 10, "a restart, which takes some five seconds, is no event"
     wait_for_looks(postgres, 2)
     assert s1.decrypt(ciphertext) == b"value"
 
@@ -100,7 +100,7 @@ def test_a_lost_master_is_told_once_by_all_who_see_it_and_its_successor_once(
 
 def test_a_listener_that_hangs_disturbs_nobody_and_is_told_once_more(fleet: Make, postgres: Postgres, listener: Listener) -> None:
     """While it keeps its caller waiting, every decryption is answered at once."""
-    ready = fleet("m1", "m2", url=postgres.scratch_url(), prepare=hooked(listener))
+    ready = fleet("m1", "m2", url=postgres.scratch_url(), prepare=hooked(listener, "master_lost_after = 6"))
     m1, m2 = ready.servers
     ciphertext = m1.encrypt(b"value")
     listener.released.clear()
