@@ -56,16 +56,17 @@ BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 class FakeClock:
-    """Stands still until it is moved."""
+    """Stands still until it is moved. `began` is the time of day at its second 0."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0
+        self.began = BEGAN
 
     def monotonic(self) -> float:
         return self.seconds
 
     def now(self) -> Instant:
-        return Instant(self.seconds, BEGAN + timedelta(seconds=self.seconds))
+        return Instant(self.seconds, self.began + timedelta(seconds=self.seconds))
 
 
 class FakeAudit:

@@ -202,6 +202,11 @@ url = "postgresql+psycopg://ssod@db/ssod?sslmode=verify-full"
 sso_administrators = ["group:root"]
 [master]
 refresh_interval = 60
+[events]
+webhook = "https://[::1]:9093/hook"
+webhook_ca = "/ca.pem"
+program = "/program"
+environment = "prod"
 """
 
 YAML = b"""- principal: user:alice

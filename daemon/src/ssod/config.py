@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -65,6 +66,22 @@ class AuditConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     journal: Literal["changes", "everything", "nothing"] = "changes"
 
 
+class EventsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom this server tells of events: nobody, unless `webhook` or `program` is set. `master_lost_after` is in seconds.
+
+    A master whose mastership was not confirmed for 6 s acts no more (core/states.py): it is not lost any earlier.
+    """
+
+    webhook: str | None = None
+    webhook_ca: str | None = None
+    program: str | None = None
+    environment: Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f]{1,256}\Z")] = "default"
+    runbooks: str = "https://example.com/runbooks"
+    master_lost_after: Annotated[float, msgspec.Meta(ge=6, le=86400)] = 15.0
+    certificate_days: Annotated[int, msgspec.Meta(ge=0, le=3650)] = 21
+    secret_days: Annotated[int, msgspec.Meta(ge=1, le=36500)] = 365
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerConfig
     database: DatabaseConfig
@@ -73,6 +90,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     master: MasterConfig = MasterConfig()
     sealing: SealingConfig = SealingConfig()
     audit: AuditConfig = AuditConfig()
+    events: EventsConfig = EventsConfig()
 
     @property
     def grants(self) -> Grants:
@@ -104,6 +122,7 @@ def _problems(config: Config) -> list[str]:
                 check_principal(principal)
             except InvalidValue as refusal:
                 problems.append(f"access.{field}: {refusal.detail}; {refusal.next_step}")
+    problems.extend(_webhook_problems(config.events))
     paths = {
         "server.state_directory": config.server.state_directory,
         "server.socket": config.server.socket,
@@ -114,8 +133,28 @@ def _problems(config: Config) -> list[str]:
         "tls.key": config.tls.key,
         "tls.ca": config.tls.ca,
         "audit.file": config.audit.file,
+        "events.webhook_ca": config.events.webhook_ca or "/",
+        "events.program": config.events.program or "/",
     }
     problems.extend(f"{name}: {path!r} is not an absolute path" for name, path in paths.items() if not os.path.isabs(path))
+    return problems
+
+
+def _webhook_problems(events: EventsConfig) -> list[str]:
+    problems = []
+    given = events.webhook
+    if given is not None:
+        try:
+            url = urlsplit(given)
+            _ = url.port  # reading it checks it
+        except ValueError:
+            url = urlsplit("")
+        if url.scheme not in {"https", "http"} or not url.hostname or not re.fullmatch("[!-~]+", given):
+            problems.append("events.webhook: write https://HOST/... or, within a network that you trust, http://HOST/...")
+        elif url.username is not None or url.password is not None:
+            problems.append("events.webhook: it holds a password; let a program (events.program) read that elsewhere")
+    if events.webhook_ca is not None and not (given or "").startswith("https:"):
+        problems.append("events.webhook_ca: it is for a webhook at https://...")
     return problems
 
 

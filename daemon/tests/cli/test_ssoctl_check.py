@@ -61,3 +61,43 @@ def test_a_line_end_after_a_name_is_a_problem(ssoctl: Ssoctl, file: Path, right:
     """A name that ends with one is another name, and looks the same."""
     file.write_text(file.read_text().replace(f'"{right}"', f'"{right}\\n"'))
     assert ssoctl("check", file).code == 2
+
+
+EVENTS = """
+[events]
+webhook = "https://pager.example.com:8443/holdfast?team=sso"
+webhook_ca = "/etc/ssl/pager.pem"
+program = "/usr/local/sbin/tell"
+environment = "prod"
+runbooks = "https://wiki.example.com/runbooks"
+master_lost_after = 20
+certificate_days = 30
+secret_days = 180
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "says"),
+    [
+        ("", "", None),
+        (
+            "https://pager.example.com:8443/holdfast?team=sso",
+            "http://[::1]:9093/",
+            "events.webhook_ca: it is for a webhook at https",
+        ),
+        ("https://pager", "ftp://pager", "events.webhook: write https://HOST/"),
+        ("https://pager.example.com:8443", "https://", "events.webhook: write https://HOST/"),
+        (":8443", ":99999", "events.webhook: write https://HOST/"),
+        ("team=sso", "team=s o", "events.webhook: write https://HOST/"),
+        ("https://pager", f"https://user:{CANARY}@pager", "events.webhook: it holds a password"),
+        ("/usr/local/sbin/tell", "tell", "events.program: 'tell' is not an absolute path"),
+        ("/etc/ssl/pager.pem", "pager.pem", "events.webhook_ca: 'pager.pem' is not an absolute path"),
+        ("= 20", "= 5", "master_lost_after"),
+        ("prod", "a\\nb", "environment"),
+    ],
+)
+def test_whom_events_are_told_to(ssoctl: Ssoctl, file: Path, right: str, wrong: str, says: str | None) -> None:
+    file.write_text(file.read_text() + EVENTS.replace(right, wrong, 1))
+    finished = ssoctl("check", file)
+    assert (finished.code, says is None or says in finished.err) == (0 if says is None else 2, True), finished.err
+    assert CANARY not in finished.err

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from pki import Authority
-from servers import Fleet
+from servers import Fleet, Server
 
 from ssod.storage.migrations import migrate
 
@@ -19,13 +19,15 @@ Make = Callable[..., Fleet]
 def fleets(directory: Callable[[], Path], authority: Authority) -> Iterator[Make]:
     made: list[Fleet] = []
 
-    def ready(*names: str, url: str | None = None) -> Fleet:
+    def ready(*names: str, url: str | None = None, prepare: Callable[[Server], None] | None = None) -> Fleet:
         root = directory()
         url = url or f"sqlite:///{root}/sso.db"
         migrate(url)
         fleet = Fleet(root, authority, url)
         made.append(fleet)
         fleet.add(*names)
+        for server in fleet.servers if prepare is not None else []:
+            prepare(server)
         fleet.make_ready()
         return fleet
 
@@ -38,7 +40,7 @@ def fleets(directory: Callable[[], Path], authority: Authority) -> Iterator[Make
 
 @pytest.fixture
 def fleet(tmp_path: Path, authority: Authority) -> Iterator[Make]:
-    """Starts servers of these names, ready to encrypt; on SQLite, or on the database of a URL."""
+    """Starts servers of these names, ready to encrypt; on SQLite, or on the database of a URL. `prepare` changes each before."""
     with fleets(lambda: tmp_path, authority) as make:
         yield make
 

@@ -11,6 +11,7 @@ from keys import keyring_of, secret
 from sqlalchemy import event
 
 from ssod.core.keyring import Keyring
+from ssod.core.silence import REPORT_SECONDS
 from ssod.core.states import ATTACHMENT_SLACK, CONFIRMATION_WINDOW, Mastership
 from ssod.errors import MasterLost, MastershipUnconfirmed, NotMaster
 from ssod.service.encryption import PROBE_PAUSE
@@ -267,5 +268,33 @@ def test_a_sealed_copy_that_was_altered_is_said_and_not_used(run: Run) -> None:
         await again.membership.sealing.open()
         assert again.node.keyring is None
         assert "does not open with this host's sealing key" in again.warnings[0]
+
+    run(story)
+
+
+def test_every_server_reports_once_a_minute_also_when_nothing_changes(run: Run) -> None:
+    """The master too, and one that is detached: a server that is silent is one that is gone."""
+
+    async def story(world: World) -> None:
+        hosts = await world.servers("m1", "s1")
+        world.network.cut.add("m1")
+        await hosts[1].membership.refresh()
+        assert not hosts[1].node.attached
+
+        def last_seen() -> dict[str, float]:
+            now = world.clock.now().utc
+            return {each.name: (now - each.last_seen).total_seconds() for each in hosts[0].servers.all() if each.last_seen}
+
+        async def look(seconds: float) -> None:
+            world.clock.seconds += seconds
+            for host in hosts:
+                await host.membership.observe()
+
+        await look(REPORT_SECONDS)
+        assert last_seen() == {"m1": 0, "s1": 0}
+        await look(REPORT_SECONDS - 1)
+        assert last_seen() == {"m1": REPORT_SECONDS - 1, "s1": REPORT_SECONDS - 1}
+        await look(1)
+        assert last_seen() == {"m1": 0, "s1": 0}
 
     run(story)

@@ -25,6 +25,7 @@ from ssod.cli.documents import (
 )
 from ssod.cli.output import printable
 from ssod.cli.secret_documents import Key, Rotation, Secret
+from ssod.core import silence
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -170,13 +171,9 @@ def servers_table(servers: Iterable[Server], *, master: str | None, current_key_
     )
 
 
-# A server reports when something changes and at each refresh, every minute unless configured otherwise.
-SILENT_SECONDS = 150
-
-
 def is_silent(server: Server, now: datetime) -> bool:
     """Whether a server has said nothing for so long that it is not what it last said."""
-    return server.last_seen is not None and (now - datetime.fromisoformat(server.last_seen)).total_seconds() > SILENT_SECONDS
+    return silence.is_silent(datetime.fromisoformat(server.last_seen) if server.last_seen is not None else None, now)
 
 
 def _attached(server: Server) -> str | None:

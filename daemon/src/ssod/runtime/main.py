@@ -24,6 +24,7 @@ from ssod.errors import SsodError
 from ssod.runtime import journal
 from ssod.runtime.audit import Copy, FileAudit, no_copy
 from ssod.runtime.clock import SystemClock
+from ssod.runtime.hook import Hook
 from ssod.runtime.journald import JournalCopy
 from ssod.runtime.listener import Listener
 from ssod.runtime.loops import ANCHOR_LIMIT, Anchors, CacheKeeper, Follower, Warden, Watcher, forever
@@ -31,62 +32,26 @@ from ssod.runtime.mandate import ClusterMandate, OperatorMandate
 from ssod.runtime.metrics import Metrics
 from ssod.runtime.notify import SystemdNotifier
 from ssod.runtime.schema_check import SchemaCheck
+from ssod.runtime.use_cases import Held, use_cases
 from ssod.seal.provider import sealing_keys
-from ssod.service.applications import Applications
 from ssod.service.authority import Authority
-from ssod.service.certificates import Certificates
-from ssod.service.configuration import Configurations
-from ssod.service.credentials import Credentials
 from ssod.service.denials import Denials
-from ssod.service.encryption import Encryption
 from ssod.service.feed import Feed
-from ssod.service.fitness import Fitness
-from ssod.service.mappings import Mappings
-from ssod.service.mastership import MastershipService
 from ssod.service.membership import Membership
 from ssod.service.node import Node
 from ssod.service.offload import Offload, database_silent, disk_silent
-from ssod.service.roles import Roles
-from ssod.service.rotation import Rotation
 from ssod.service.sealing import Sealing, sealing_of
-from ssod.service.secret import Secret
-from ssod.service.sso import Sso
-from ssod.service.store_export import StoreExport
-from ssod.service.store_import import StoreImport
-from ssod.service.tickets import Tickets
-from ssod.service.units import UnitCredentials
-from ssod.storage.applications import ApplicationRepository
 from ssod.storage.certificates import CertificateRepository
 from ssod.storage.engine import connect
-from ssod.storage.mappings import MappingRepository
 from ssod.storage.records import Certificate
 from ssod.storage.repository import Database, EnvironmentRepository, ServerRepository
-from ssod.storage.rotation import RotationRepository
 from ssod.storage.standing import StandingRepository
-from ssod.storage.tickets import TicketRepository
-from ssod.storage.units import UnitCredentialRepository
-from ssod.storage.whole_store import StoreRepository
 from ssod.transport import tls
 from ssod.transport.app import App
 from ssod.transport.callers import Callers
 from ssod.transport.credentials import CredentialsSocket
 from ssod.transport.faces import Faces
 from ssod.transport.peers import HttpPeers
-from ssod.transport.routes import (
-    AuditRoutes,
-    CertificateRoutes,
-    DataRoutes,
-    DescriptionRoutes,
-    MappingRoutes,
-    MasterRoutes,
-    RoleRoutes,
-    RotationRoutes,
-    SecretRoutes,
-    StatusRoutes,
-    StoreRoutes,
-    UnitRoutes,
-    WatchRoutes,
-)
 
 STOP_GRACE = 10.0
 # How long a start waits for its first look at database and master before it says that it is ready (seconds).
@@ -149,85 +114,23 @@ class Daemon:
             journal.warning,
             self._note_certificate,
         )
-        repository = ApplicationRepository(self._database)
         self._feed = Feed(lambda: os.urandom(8).hex())
         self._listener = Listener(self._database, self._feed, self._authority, Offload(1), journal.info)
         metrics = Metrics(self._node, self._expires_timestamp)
-        chance = os.urandom
-        encryption = Encryption(self._node, self._authority, self._membership, self._audit, chance, metrics.count)
-        applications = Applications(repository, self._authority, self._audit, self._offload)
-        configurations = Configurations(
-            self._node, repository, self._authority, encryption, self._audit, self._offload, chance, self._feed
-        )
-        units = UnitCredentials(
-            self._node,
-            UnitCredentialRepository(self._database),
+        held = Held(
+            self._membership,
+            self._database,
             self._authority,
-            configurations,
             self._audit,
-            self._offload,
             self._feed,
+            metrics,
+            self._offload,
+            self._disk,
+            lambda: self._identity,
+            self._certificate_problem,
         )
-        stored = MappingRepository(self._database)
-        mappings = Mappings(self._node, stored, self._authority, encryption, self._audit, self._offload, chance)
-        credentials = Credentials(self._node, stored, self._authority, self._audit, self._offload, self._feed)
-        redeemed = TicketRepository(self._database)
-        tickets = Tickets(self._node, redeemed, credentials, self._authority, self._audit, self._offload, chance)
-        secret = Secret(self._node, self._membership, environment, self._authority, self._audit, self._offload, chance)
-        roles = Roles(standing, self._authority, self._audit, self._offload)
-        sso = Sso(standing, self._authority, self._audit, self._offload, clock)
-        fitness = Fitness(
-            self._node, self._membership, self._audit, self._disk, self._certificate_problem, lambda: self._database.read_only
-        )
-        mastership = MastershipService(
-            self._node, self._membership, environment, self._authority, self._audit, self._offload, fitness, journal.warning
-        )
-        routes = [
-            *StatusRoutes(
-                self._node,
-                self._membership,
-                encryption,
-                fitness,
-                self._authority,
-                self._database.kind,
-                lambda: self._identity,
-                metrics.render,
-            ).routes(),
-            *DataRoutes(self._authority, encryption, applications, configurations, self._node, self._feed).routes(),
-            *RoleRoutes(roles, sso).routes(),
-            *UnitRoutes(units).routes(),
-            *MappingRoutes(mappings, credentials, tickets).routes(),
-            *WatchRoutes(self._authority, self._feed).routes(),
-            *StoreRoutes(
-                StoreExport(StoreRepository(self._database), environment, self._authority, self._audit, self._offload),
-                StoreImport(
-                    self._node,
-                    StoreRepository(self._database),
-                    self._authority,
-                    encryption,
-                    self._audit,
-                    self._offload,
-                    chance,
-                ),
-            ).routes(),
-            *SecretRoutes(self._node, secret).routes(),
-            *RotationRoutes(
-                Rotation(
-                    self._node,
-                    self._membership,
-                    environment,
-                    RotationRepository(self._database),
-                    self._authority,
-                    self._audit,
-                    self._offload,
-                    chance,
-                )
-            ).routes(),
-            *AuditRoutes(self._authority, self._audit).routes(),
-            *CertificateRoutes(Certificates(self._certificates, self._authority, self._audit, self._offload, clock)).routes(),
-            *MasterRoutes(self._node, self._membership, mastership, servers, self._authority, self._audit, self._offload).routes(),
-        ]
-        routes += DescriptionRoutes(routes).routes()
+        routes, units = use_cases(held)
+        self._hook = Hook(config.events, config.server.address, self._membership, self._database, self._looks, metrics.count_event)
         prefix = os.urandom(4).hex()
         denials = Denials(self._audit, clock)
         app = App(routes, Callers(clock, self._authority.refuse_revoked), prefix, denials, metrics.observe, self._defect)
@@ -246,7 +149,7 @@ class Daemon:
         cache = self._membership.sealing.cache
         loops: list[Callable[[], Awaitable[None]]] = [CacheKeeper(cache).once] if cache is not None else []
         loops += [watcher.once, follower.once, warden.once, self._anchors.once]
-        return [*loops, self._listener.once, self._listener.keep_authority]
+        return [*loops, self._listener.once, self._listener.keep_authority, *self._hook.loops()]
 
     def _database_silent(self, seconds: float) -> SsodError | OSError:
         # Its threads would wait for as long as it is silent, and be missing when there is a database again.
@@ -384,9 +287,8 @@ class Daemon:
                 journal.error("the reload is refused and nothing was changed", reasons=list(reasons))
                 self._notifier.ready(self._node.sentence())
                 return
-            fixed = [
-                part for part in ("server", "database", "sealing", "audit") if getattr(config, part) != getattr(self._config, part)
-            ]
+            needing = ("server", "database", "sealing", "audit", "events")
+            fixed = [part for part in needing if getattr(config, part) != getattr(self._config, part)]
             if fixed:
                 journal.warning("these parts of the configuration need a restart", parts=fixed)
             self._config = config

@@ -99,6 +99,8 @@ class Metrics:
         self._values = {"encrypt": 0, "decrypt": 0}
         self._registry.register(_ValuesCollector(self._values))
         self._refusals = Counter("ssod_refusals", "Requests refused, by problem.", ["problem"], registry=self._registry)
+        self._told = Counter("ssod_events_told", "Events told to the webhook or the program.", registry=self._registry)
+        self._failed = Counter("ssod_events_failed", "Events that could not be told to one of them.", registry=self._registry)
 
     def count(self, operation: str, values: int) -> None:
         self._values[operation] += values
@@ -106,6 +108,9 @@ class Metrics:
     def observe(self, _path: str, error: SsodError | None) -> None:
         if error is not None:
             self._refusals.labels(error.problem).inc()
+
+    def count_event(self, delivered: bool) -> None:
+        (self._told if delivered else self._failed).inc()
 
     def render(self) -> tuple[bytes, str]:
         return generate_latest(self._registry), CONTENT_TYPE_LATEST

@@ -12,6 +12,7 @@ from typing import Any
 from ssod import __version__
 from ssod.core.audit import Head
 from ssod.core.keyring import Keyring
+from ssod.core.silence import REPORT_SECONDS
 from ssod.core.states import (
     CONFIRMATION_WINDOW,
     Activated,
@@ -68,6 +69,7 @@ class Membership:
         self._offload = offload
         self._warn = warn
         self._reported: ServerReport | None = None
+        self._reported_at = float("-inf")
         self._refreshing: asyncio.Task[None] | None = None
         self._refreshing_next: asyncio.Task[None] | None = None
         self._looking: dict[bool, asyncio.Task[Environment | None]] = {}
@@ -288,10 +290,10 @@ class Membership:
                 self._warn(missing)
 
     async def report(self) -> None:
-        """Tells the database how this server is, when that has changed or a refresh has passed."""
+        """Tells the database how this server is, when that has changed or a minute has passed."""
         node = self.node
         report = ServerReport(node.attached, node.key_id, node.sealed_key_id, node.state.epoch, __version__)
-        if report == self._reported:
+        if report == self._reported and node.clock.monotonic() - self._reported_at < REPORT_SECONDS:
             return
         await self._report(report)
 
@@ -313,6 +315,7 @@ class Membership:
             await self._offload(self._servers.report, self.node.state.server, whole, self.node.clock.now().utc)
             await self._offload(self._note_certificate)
             self._reported, self._audit_reported = report, anchored
+            self._reported_at = self.node.clock.monotonic()
         except DatabaseUnavailable as error:
             self.node.apply(DatabaseLost(error.detail, self.node.clock.now()))
 

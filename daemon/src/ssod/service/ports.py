@@ -96,3 +96,7 @@ class PeerFailed(Exception):
 
 class PeerRefused(PeerFailed):
     """The other server says that this one was removed from the environment."""
+
+
+class NotDelivered(Exception):
+    """Why whoever is to be told of an event was not, as a clause of a sentence."""

@@ -156,7 +156,7 @@ _CLOCKS = {
 }
 
 
-def _clock(connection: Connection) -> float:
+def clock(connection: Connection) -> float:
     return float(connection.execute(select(_CLOCKS[connection.dialect.name])).scalar_one())
 
 
@@ -166,8 +166,8 @@ def read_environment(connection: Connection, *, lock: bool = False, share: bool 
     """
     # What a rotation is to make current is asked along, by an outer join: every writer looks here, and mostly it is not there.
     both = t.next_key.c.one == t.environment.c.one
-    clock = _CLOCKS[connection.dialect.name].label("clock")
-    statement = select(t.environment, clock, *_NEXT).join_from(t.environment, t.next_key, both, isouter=True)
+    its_clock = _CLOCKS[connection.dialect.name].label("clock")
+    statement = select(t.environment, its_clock, *_NEXT).join_from(t.environment, t.next_key, both, isouter=True)
     if lock or share:
         statement = statement.with_for_update(read=share, of=t.environment)
     row = connection.execute(statement).one()
@@ -243,14 +243,14 @@ def _server(row: Any) -> ServerRecord:
     )
 
 
-def _servers(connection: Connection) -> tuple[ServerRecord, ...]:
+def read_servers(connection: Connection) -> tuple[ServerRecord, ...]:
     return tuple(_server(row) for row in connection.execute(select(t.server).order_by(t.server.c.name)))
 
 
 def _look(connection: Connection, roster: str | None) -> Look:
     # The environment first: servers that are newer than its roster are read once more by the next look, older ones would stay.
     environment = read_environment(connection)
-    return Look(environment, None if environment.roster == roster else _servers(connection))
+    return Look(environment, None if environment.roster == roster else read_servers(connection))
 
 
 class EnvironmentRepository:
@@ -272,7 +272,7 @@ class EnvironmentRepository:
             connection.execute(
                 update(t.environment)
                 .where(t.environment.c.epoch == epoch, t.environment.c.master == server)
-                .values(confirmed_at=_clock(connection), confirmed_epoch=epoch)
+                .values(confirmed_at=clock(connection), confirmed_epoch=epoch)
             )
             return _look(connection, roster)
 
@@ -364,7 +364,7 @@ class ServerRepository:
 
     def all(self) -> tuple[ServerRecord, ...]:
         with self._database.reads() as connection:
-            return _servers(connection)
+            return read_servers(connection)
 
     def enrol(self, name: str, address: str, may_become_master: bool, now: datetime) -> ServerRecord:
         """Enrols a server, or changes its address and whether it may become master."""

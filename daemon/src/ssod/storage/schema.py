@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 # The revision that this version of ssod reads and writes; the newest file in migrations/versions.
-REVISION = "0006"
+REVISION = "0007"
 
 metadata = MetaData()
 
@@ -198,6 +198,18 @@ unit_credential = Table(
     Column("application", String(128), ForeignKey("application.name"), nullable=False, index=True),
     Column("config", String(256), nullable=False),
     Column("field", String(128), nullable=False),
+)
+
+# What people were told of, once in the environment however many servers see it: an event, and the server that it is about, "" for
+# the environment. Its times are of the database's clock (seconds since 1970); `ended_at` is NULL while it holds.
+told_event = Table(
+    "told_event",
+    metadata,
+    Column("event", String(64), primary_key=True),
+    Column("subject", String(253), primary_key=True),
+    Column("value", String(40), nullable=False),
+    Column("began_at", Double, nullable=False),
+    Column("ended_at", Double),
 )
 
 # One row, as the version that made this schema left it: the oldest REVISION whose ssod works on it, and which version of ssod that
