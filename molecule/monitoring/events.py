@@ -36,7 +36,10 @@ class Listener:
             "ansible_ssh_private_key_file": env.variables["db1"]["ansible_ssh_private_key_file"],  # by which it knows its environment
             "sso_event_directory": str(self.directory),
         }
-        inventory.write_text(json.dumps({"sso_event_listener": {"hosts": {LISTENER: host}}}), encoding="utf-8")
+        # Every server's own hook tells it too, so that it hears everything twice and more.
+        hook = {"sso_event_webhook": f"https://{self.address}:{PORT}/hook", "sso_event_webhook_ca": "/etc/ssod/tls/ca.pem"}
+        listed = {"sso_event_listener": {"hosts": {LISTENER: host}}, "sso_servers": {"vars": hook}}
+        inventory.write_text(json.dumps(listed), encoding="utf-8")
         env.inventories.append(inventory)
 
     @staticmethod

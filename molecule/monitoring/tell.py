@@ -127,6 +127,7 @@ with listener.hearing():
     listener.tell(listener.alert())
     wait_for(lambda: listener.answered() > answers, "it is told again, and answers", 90)
     promise(epoch() == new_epoch, "it never promotes twice")
+    promise("Alertmanager/" in listener.words() and "'ssod'" in listener.words(), "Alertmanager has told it, and so has a server's own hook")
 wait_for(lambda: "SsoMasterLost" not in alerts(), "the alert is resolved", 60)
 down = wait_for(lambda: alerts().get("SsoServerDown"), "the host that is off is told of", 90)
 promise(down["labels"]["server"] == "m1", "and by its name")

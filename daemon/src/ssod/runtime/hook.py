@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from ssod.config import EventsConfig
+from ssod.config import EventsConfig, TlsConfig
 from ssod.core.alertmanager import News, Origin, message
 from ssod.core.events import Thresholds
 from ssod.runtime import journal, program
@@ -27,6 +27,7 @@ class Hook:
     def __init__(
         self,
         config: EventsConfig,
+        tls: TlsConfig,
         address: str,
         membership: Membership,
         database: Database,
@@ -36,7 +37,8 @@ class Hook:
         self._origin = Origin(config.environment, address, config.runbooks)
         self._couriers: list[Courier] = []
         if config.webhook is not None:
-            self._couriers.append(Courier("webhook", Webhook(config.webhook, config.webhook_ca), count))
+            webhook = Webhook(config.webhook, config.webhook_ca, (tls.certificate, tls.key))
+            self._couriers.append(Courier("webhook", webhook, count))
         if config.program is not None:
             self._programs = Offload(1, program.SECONDS + 5, disk_silent)
             self._program = program.Program(config.program)

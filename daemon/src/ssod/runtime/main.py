@@ -130,7 +130,9 @@ class Daemon:
             self._certificate_problem,
         )
         routes, units = use_cases(held)
-        self._hook = Hook(config.events, config.server.address, self._membership, self._database, self._looks, metrics.count_event)
+        self._hook = Hook(
+            config.events, config.tls, config.server.address, self._membership, self._database, self._looks, metrics.count_event
+        )
         prefix = os.urandom(4).hex()
         denials = Denials(self._audit, clock)
         app = App(routes, Callers(clock, self._authority.refuse_revoked), prefix, denials, metrics.observe, self._defect)

@@ -14,11 +14,14 @@ SECONDS = 5.0
 
 
 class Webhook:
-    """`ca` is a file with the CAs that the webhook's certificate is checked by; None stands for those of the system."""
+    """`ca` is a file with the CAs that the webhook's certificate is checked by; None stands for those of the system. `own` is
+    what this server shows to a webhook that asks who tells it: a certificate and its key.
+    """
 
-    def __init__(self, url: str, ca: str | None, seconds: float = SECONDS) -> None:
+    def __init__(self, url: str, ca: str | None, own: tuple[str, str], seconds: float = SECONDS) -> None:
         self._url = url
         self._ca = ca
+        self._own = own
         self._seconds = seconds
 
     async def __call__(self, body: bytes) -> None:
@@ -34,11 +37,16 @@ class Webhook:
             raise NotDelivered(f"it answered {status}")
 
     async def _post(self, body: bytes) -> int:
-        # The CAs are read anew, off the event loop: the system's are many, and a file may have been renewed.
-        context = await asyncio.to_thread(ssl.create_default_context, cafile=self._ca)
+        context = await asyncio.to_thread(self._context)
         headers: dict[bytes | str, bytes | str] = {"content-type": "application/json", "user-agent": "ssod"}
         async with (
             httpcore.AsyncConnectionPool(context) as pool,
             pool.stream("POST", self._url, headers=headers, content=body) as response,
         ):
             return response.status
+
+    def _context(self) -> ssl.SSLContext:
+        """Read anew for each message, off the event loop: the system's CAs are many, and a file may have been renewed."""
+        context = ssl.create_default_context(cafile=self._ca)
+        context.load_cert_chain(*self._own)
+        return context
