@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -65,6 +66,12 @@ class AuditConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     journal: Literal["changes", "everything", "nothing"] = "changes"
 
 
+class PageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`listen`: where people of this host are served the status page over plain HTTP; empty for nowhere."""
+
+    listen: Annotated[str, msgspec.Meta(pattern=r"^((\[[0-9A-Fa-f:.]+\]|[^:\s]+):[0-9]{1,5})?\Z")] = ""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerConfig
     database: DatabaseConfig
@@ -73,6 +80,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     master: MasterConfig = MasterConfig()
     sealing: SealingConfig = SealingConfig()
     audit: AuditConfig = AuditConfig()
+    page: PageConfig = PageConfig()
 
     @property
     def grants(self) -> Grants:
@@ -104,6 +112,10 @@ def _problems(config: Config) -> list[str]:
                 check_principal(principal)
             except InvalidValue as refusal:
                 problems.append(f"access.{field}: {refusal.detail}; {refusal.next_step}")
+    if config.page.listen and not _is_loopback(config.page.listen):
+        problems.append(
+            f"page.listen: {config.page.listen!r} is no loopback address; write 127.0.0.1:PORT, and come from afar by `ssh -L`"
+        )
     paths = {
         "server.state_directory": config.server.state_directory,
         "server.socket": config.server.socket,
@@ -117,6 +129,15 @@ def _problems(config: Config) -> list[str]:
     }
     problems.extend(f"{name}: {path!r} is not an absolute path" for name, path in paths.items() if not os.path.isabs(path))
     return problems
+
+
+def _is_loopback(address: str) -> bool:
+    """Of an IP address alone: a name, `localhost` too, is what some file or server says."""
+    try:
+        host = ip_address(address.rpartition(":")[0].strip("[]"))
+    except ValueError:
+        return False
+    return host == IPv6Address("::1") or (host.version == 4 and host.is_loopback)
 
 
 def load(path: str | os.PathLike[str]) -> Config:

@@ -21,6 +21,11 @@ CONFIRMATION_WINDOW = 6.0
 ATTACHMENT_SLACK = 15.0
 
 
+# A server reports when something changes and at each refresh, every minute unless configured otherwise. One that has said nothing
+# for so long (seconds) is not what it last said.
+SILENT_SECONDS = 150
+
+
 class Attachment(StrEnum):
     STARTING = "starting"
     ATTACHED = "attached"

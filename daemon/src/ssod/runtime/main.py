@@ -46,6 +46,7 @@ from ssod.service.mastership import MastershipService
 from ssod.service.membership import Membership
 from ssod.service.node import Node
 from ssod.service.offload import Offload, database_silent, disk_silent
+from ssod.service.page import Page
 from ssod.service.roles import Roles
 from ssod.service.rotation import Rotation
 from ssod.service.sealing import Sealing, sealing_of
@@ -71,6 +72,7 @@ from ssod.transport.app import App
 from ssod.transport.callers import Callers
 from ssod.transport.credentials import CredentialsSocket
 from ssod.transport.faces import Faces
+from ssod.transport.page_face import LocalApp, PageFace
 from ssod.transport.peers import HttpPeers
 from ssod.transport.routes import (
     AuditRoutes,
@@ -79,6 +81,7 @@ from ssod.transport.routes import (
     DescriptionRoutes,
     MappingRoutes,
     MasterRoutes,
+    PageRoutes,
     RoleRoutes,
     RotationRoutes,
     SecretRoutes,
@@ -171,8 +174,9 @@ class Daemon:
         stored = MappingRepository(self._database)
         mappings = Mappings(self._node, stored, self._authority, encryption, self._audit, self._offload, chance)
         credentials = Credentials(self._node, stored, self._authority, self._audit, self._offload, self._feed)
-        redeemed = TicketRepository(self._database)
-        tickets = Tickets(self._node, redeemed, credentials, self._authority, self._audit, self._offload, chance)
+        tickets = Tickets(
+            self._node, TicketRepository(self._database), credentials, self._authority, self._audit, self._offload, chance
+        )
         secret = Secret(self._node, self._membership, environment, self._authority, self._audit, self._offload, chance)
         roles = Roles(standing, self._authority, self._audit, self._offload)
         sso = Sso(standing, self._authority, self._audit, self._offload, clock)
@@ -182,17 +186,20 @@ class Daemon:
         mastership = MastershipService(
             self._node, self._membership, environment, self._authority, self._audit, self._offload, fitness, journal.warning
         )
+        status = StatusRoutes(
+            self._node,
+            self._membership,
+            encryption,
+            fitness,
+            self._authority,
+            self._database.kind,
+            lambda: self._identity,
+            metrics.render,
+        )
+        page = PageRoutes(self._node, Page(self._node, self._membership, self._authority, self._audit), status).routes()
         routes = [
-            *StatusRoutes(
-                self._node,
-                self._membership,
-                encryption,
-                fitness,
-                self._authority,
-                self._database.kind,
-                lambda: self._identity,
-                metrics.render,
-            ).routes(),
+            *status.routes(),
+            *page,
             *DataRoutes(self._authority, encryption, applications, configurations, self._node, self._feed).routes(),
             *RoleRoutes(roles, sso).routes(),
             *UnitRoutes(units).routes(),
@@ -230,8 +237,8 @@ class Daemon:
         routes += DescriptionRoutes(routes).routes()
         prefix = os.urandom(4).hex()
         denials = Denials(self._audit, clock)
-        app = App(routes, Callers(clock, self._authority.refuse_revoked), prefix, denials, metrics.observe, self._defect)
-        self._faces = Faces(app)
+        around = (Callers(clock, self._authority.refuse_revoked), prefix, denials, metrics.observe, self._defect)
+        self._faces, self._page_face = Faces(App(routes, *around)), PageFace(LocalApp(page, *around))
         self._credentials = CredentialsSocket(units.give, prefix, denials, journal.warning, self._defect)
         self._anchors = Anchors(self._membership, self._audit.anchor, self._syncing, journal.warning)
         self._stopping = asyncio.Event()
@@ -317,6 +324,7 @@ class Daemon:
         await schema.ask()
         await self._membership.sealing.open()
         await self._faces.start(self._config.server.socket, self._config.server.listen, tls.server_context(self._config.tls))
+        await self._serve_page()
         self._credentials.start(self._config.server.credentials_socket)
         keep(asyncio.create_task(self._tell_systemd()))
         try:
@@ -338,6 +346,7 @@ class Daemon:
         self._feed.close()
         for task in list(tasks):
             task.cancel()
+        self._page_face.stop()
         await asyncio.gather(self._credentials.stop(), self._faces.stop(STOP_GRACE))
         if self._membership.sealing.cache is not None:
             await self._membership.sealing.cache.note_use()
@@ -353,6 +362,15 @@ class Daemon:
         self._audit.close()
         if schema.refused is not None:
             raise schema.refused
+
+    async def _serve_page(self) -> None:
+        """On localhost, where that is configured. Programs need their secrets also when nobody can look at the page."""
+        address = self._config.page.listen
+        try:
+            if address:
+                await self._page_face.start(address)
+        except OSError as error:
+            journal.warning(f"the status page is not served at {address}: {error.strerror}")
 
     def _loop_failed(self, error: BaseException) -> None:
         journal.error("a loop failed and goes on", cause=error)
@@ -385,7 +403,9 @@ class Daemon:
                 self._notifier.ready(self._node.sentence())
                 return
             fixed = [
-                part for part in ("server", "database", "sealing", "audit") if getattr(config, part) != getattr(self._config, part)
+                part
+                for part in ("server", "database", "sealing", "audit", "page")
+                if getattr(config, part) != getattr(self._config, part)
             ]
             if fixed:
                 journal.warning("these parts of the configuration need a restart", parts=fixed)

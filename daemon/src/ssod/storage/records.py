@@ -42,7 +42,7 @@ class Environment(NamedTuple):
     `earlier_master_confirmed` is how many seconds ago, by the database's clock, a master of an earlier epoch last confirmed its
     mastership: it may act for a while yet. None when there is none such, or when it has stepped down. `confirmation` is when, by
     the same clock, the master of this epoch last confirmed its own. `roster` is another text since each change of which servers are
-    enrolled, and where.
+    enrolled, and where. `epoch_since` is since when the epoch is this one; None where the database has not noted it.
     """
 
     id: str
@@ -55,6 +55,7 @@ class Environment(NamedTuple):
     confirmation: float | None = None
     next_key: NextKey | None = None
     roster: str = ""
+    epoch_since: datetime | None = None
 
     @property
     def canaries(self) -> dict[bytes, bytes]:

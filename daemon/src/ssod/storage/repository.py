@@ -191,6 +191,7 @@ def read_environment(connection: Connection, *, lock: bool = False, share: bool 
         row.confirmed_at if row.confirmed_epoch == row.epoch else None,
         _next_key(row),
         row.roster or "",
+        aware(row.epoch_since) if row.epoch_since else None,
     )
 
 
