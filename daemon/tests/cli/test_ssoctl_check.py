@@ -61,3 +61,20 @@ def test_a_line_end_after_a_name_is_a_problem(ssoctl: Ssoctl, file: Path, right:
     """A name that ends with one is another name, and looks the same."""
     file.write_text(file.read_text().replace(f'"{right}"', f'"{right}\\n"'))
     assert ssoctl("check", file).code == 2
+
+
+@pytest.mark.parametrize("listen", ["", "127.0.0.1:7480", "127.1.2.3:1", "[::1]:7480"])
+def test_the_status_page_may_be_served_to_this_host(ssoctl: Ssoctl, file: Path, listen: str) -> None:
+    file.write_text(f'{file.read_text()}[page]\nlisten = "{listen}"\n')
+    assert ssoctl("check", file).code == 0
+
+
+@pytest.mark.parametrize(
+    "listen", ["0.0.0.0:7480", "10.0.0.1:7480", "[::]:7480", "[::ffff:127.0.0.1]:1", "localhost:7480", "127.0.0.1"]
+)
+def test_the_status_page_is_plain_http_and_leaves_no_host(ssoctl: Ssoctl, file: Path, listen: str) -> None:
+    """Of a name, `localhost` too, some file or server says which address it is."""
+    file.write_text(f'{file.read_text()}[page]\nlisten = "{listen}"\n')
+    finished = ssoctl("check", file)
+    assert finished.code == 2
+    assert "page" in finished.err

@@ -26,10 +26,14 @@ class PagedFleet(Fleet):
     kind = Paged
 
 
+def page_port(server: Server) -> int:
+    assert isinstance(server, Paged)
+    return server.page_port
+
+
 def at(server: Server) -> str:
     """The page of a server on localhost."""
-    assert isinstance(server, Paged)
-    return f"http://localhost:{server.page_port}/"
+    return f"http://localhost:{page_port(server)}/"
 
 
 def all_have_reported(server: Server) -> bool:

@@ -7,9 +7,11 @@ import signal
 from collections.abc import Callable
 
 import pytest
+from edge import Files
 from looking import PHONE, View
 from paged import Make, at
 from playwright.sync_api import expect
+from postgres import Postgres
 from servers import Fleet
 
 Look = Callable[..., View]
@@ -20,7 +22,7 @@ def test_a_healthy_environment_is_seen_at_a_glance(healthy: Fleet, look: Look) -
     m1, s1 = healthy["m1"], healthy["s1"]
     view = look(at(s1))
     view.title_begins("\u2714 attached \u00b7 s1")
-    assert view.page.get_attribute("#icon", "href").startswith("data:image/svg+xml,")  # type: ignore[union-attr]
+    assert str(view.page.get_attribute("#icon", "href")).startswith("data:image/svg+xml,")
     status = s1.ok("GET", "/v1/status")
     view.shows("#sentence", status["server"]["sentence"])
     environment = view.page.inner_text("#environment")
@@ -88,17 +90,17 @@ def test_a_server_that_died_is_said_to_and_what_it_said_is_greyed(fleet: Make, l
     assert view.page.locator("body.stale").count() == 0
 
 
-def test_without_the_database_the_page_shows_what_was_last_known(fleet: Make, look: Look, own_postgres: object) -> None:
+def test_without_the_database_the_page_shows_what_was_last_known(fleet: Make, look: Look, own_postgres: Postgres) -> None:
     """And says so, with the time."""
     m1, s1 = fleet("m1", "s1", on=own_postgres).servers
     view = look(at(s1))
     view.title_begins("\u2714 attached")
-    own_postgres.stop()  # type: ignore[attr-defined]
+    own_postgres.stop()
     view.shows("#remembered", "The SSO database does not answer. This is what this server last read in it, at ")
     view.shows("#concerns", "the SSO database cannot be reached")
     assert "m1" in view.page.inner_text("#environment")
     assert "master" in view.row("m1")
-    own_postgres.start()  # type: ignore[attr-defined]
+    own_postgres.start()
     view.title_begins("\u2714 attached")
     assert not view.page.is_visible("#remembered")
     assert m1.status()["state"] == "attached"
@@ -131,11 +133,11 @@ def test_light_and_dark_are_two_schemes_and_both_can_be_read(healthy: Fleet, loo
     assert len(grounds) == 2
 
 
-def test_what_stands_in_a_name_is_text(healthy: Fleet, look: Look, issued: Callable[..., object]) -> None:
+def test_what_stands_in_a_name_is_text(healthy: Fleet, look: Look, issued: Callable[..., Files]) -> None:
     """Of a caller, and of what it asked for: shown as they are written, run by nobody."""
     m1 = healthy["m1"]
     name = "<img src=x onerror=alert(1)>"
-    assert m1.call("GET", "/v1/secret", files=issued(name))[0] == 403  # type: ignore[arg-type]
+    assert m1.call("GET", "/v1/secret", files=issued(name))[0] == 403
     body = {"external_id": "x", "credentials": {}}
     m1.ok("PUT", "/v1/applications/people", {"type": "individual", "fields": [{"name": "pin"}], "users": ["group:root"]})
     m1.call("PUT", "/v1/applications/people/mappings/user:%3Cscript%3Ealert(2)%3C%2Fscript%3E", body)

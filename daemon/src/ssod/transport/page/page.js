@@ -64,8 +64,8 @@ function tick() {
 // [name, text or node]; what is null is left out.
 function facts(target, rows) {
   const shown = rows.filter(([, value]) => value !== null && value !== undefined);
-  const text = (value) => value instanceof Node ? [...value.querySelectorAll("time")].map((t) => t.dateTime).join() : value;
-  fill(target, JSON.stringify(shown.map(([name, value]) => [name, text(value), value.title])), () =>
+  // A node is new here, and its age not written yet.
+  fill(target, JSON.stringify(shown.map(([name, value]) => [name, value.textContent ?? value])), () =>
     shown.flatMap(([name, value]) => {
       const cell = element("dd");
       cell.append(value);
@@ -106,7 +106,10 @@ function sign(state) {
 }
 
 // The whole id of the current one stands above the table.
-const compared = (key, current) => key === null ? "none" : key === current ? "current" : `NOT the current one: ${key}`;
+function compared(key, current) {
+  if (key === null) return "none";
+  return key === current ? "current" : element("span", `NOT the current one: ${key}`, "key");
+}
 
 function showState(page) {
   const server = page.status.server, level = page.level;
@@ -181,11 +184,11 @@ function showEnvironment(page) {
 function showServers(page) {
   const current = (page.status.environment ?? page.remembered?.environment)?.current_key_id;
   const records = new Map((page.status.servers ?? page.remembered?.servers ?? []).map((each) => [each.name, each]));
-  const rows = page.standings.filter((each) => records.has(each.name)).map((each) => ({ ...each, ...pick(records.get(each.name)) }));
+  const rows = page.standings.filter((each) => records.has(each.name))
+    .map((each) => ({ ...each, ...pick(records.get(each.name)), current }));
   table($("servers"), ["server", "state", "since, or as of", "why", "key id", "sealed copy", "epoch", "version"], rows, (each) => [
     nameOf(each, page.status.server.name), sign(each.state), each.since ? moment(each.since) : "never", each.reason,
-    element("span", compared(each.key_id, current), "key"), element("span", compared(each.sealed_key_id, current), "key"),
-    each.epoch === null ? null : String(each.epoch), each.version,
+    compared(each.key_id, current), compared(each.sealed_key_id, current), String(each.epoch ?? "-"), each.version,
   ]);
 }
 
