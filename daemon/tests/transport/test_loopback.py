@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 from edge import acting_as
 
-from ssod.transport.loopback import TABLES, peer_of, uids_in
+from ssod.transport.loopback import TABLES, ends_of, peer_at, uids_in
 from ssod.transport.protocol import LoopbackPeer
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
@@ -23,7 +23,7 @@ Address = tuple[socket.AddressFamily, str]
 
 @contextmanager
 def connected(listening: Address, to: Address, uid: int) -> Iterator[list[socket.socket]]:
-    """Both ends: that of whom `peer_of` is asked, and that of the user."""
+    """Both ends: that of whom the user is asked, and that of the user."""
     with socket.socket(listening[0]) as listener:
         listener.bind((listening[1], 0))
         listener.listen()
@@ -46,7 +46,7 @@ MAPPED = (socket.AF_INET6, "::ffff:127.0.0.1")
 def test_the_kernel_names_the_user(listening: Address, to: Address, uid: int) -> None:
     """Whoever made the socket, by whichever family it reaches here."""
     with connected(listening, to, uid) as (ours, _):
-        assert peer_of(ours) == LoopbackPeer(uid)
+        assert peer_at(ends_of(ours)) == LoopbackPeer(uid)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can connect as another user")
@@ -55,7 +55,7 @@ def test_a_socket_that_was_closed_is_nobody_s() -> None:
     with connected(IPV4, IPV4, NOBODY) as (ours, theirs):
         theirs.close()
         assert ours.recv(1) == b""
-        assert peer_of(ours) == LoopbackPeer(None)
+        assert peer_at(ends_of(ours)) == LoopbackPeer(None)
 
 
 def test_a_connection_that_is_gone_is_nobody_s() -> None:
@@ -65,16 +65,17 @@ def test_a_connection_that_is_gone_is_nobody_s() -> None:
         theirs.close()
         with pytest.raises(ConnectionResetError):
             ours.recv(1)
-        assert peer_of(ours) == LoopbackPeer(None)
+        assert peer_at(ends_of(ours)) == LoopbackPeer(None)
 
 
 def test_a_line_that_is_not_the_connection_says_nothing() -> None:
     """Neither another port, nor another state, nor a socket without a process."""
-    line = "  0: 0100007F:{port} 0100007F:1D38 {state} 00000000:00000000 00:00000000 00000000  1000        0 {inode} 1 0"
+    line = "  0: 0100007F:{port} 0100007F:1D38 {state} 00000000:00000000 00:00000000 00000000  1000        0 {inode} 1 0\n"
     here, there = ("127.0.0.1", 0xABCD), ("127.0.0.1", 0x1D38)
 
     def uids(port: str = "ABCD", state: str = "01", inode: str = "4711") -> list[int]:
-        return uids_in(["  sl  local_address rem_address", line.format(port=port, state=state, inode=inode)], here, there)
+        table = "  sl  local_address rem_address\n" + line.format(port=port, state=state, inode=inode)
+        return uids_in(table.encode(), here, there)
 
     assert uids() == [1000]
     assert uids(port="ABCE") == uids(state="06") == uids(inode="0") == []

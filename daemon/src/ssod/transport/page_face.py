@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from uvicorn.server import ServerState
 from ssod.errors import WrongHost
 from ssod.transport.app import App, Response
 from ssod.transport.faces import listen_at, speaking
-from ssod.transport.loopback import peer_of
+from ssod.transport.loopback import ends_of, peer_at
 from ssod.transport.protocol import LoopbackPeer, PeerProtocol
 
 _LOOPBACK = re.compile(rb"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?")
@@ -33,7 +33,11 @@ def refuse_other_hosts(headers: list[tuple[bytes, bytes]]) -> None:
 
 
 class LocalApp(App):
-    """An App that answers requests for loopback names only."""
+    """An App that answers requests for loopback names only, and waits until it is known who asks."""
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        scope["peer"] = await scope["identified"]
+        await super().__call__(scope, receive, send)
 
     async def _respond(self, scope: dict[str, Any], receive: Any, tracking_id: str) -> Response:
         refuse_other_hosts(scope["headers"])
@@ -41,15 +45,35 @@ class LocalApp(App):
 
 
 class LoopbackProtocol(PeerProtocol):
+    """`reader` looks into the kernel's table, once a connection: a flood of them keeps one thread busy, and never the loop."""
+
+    identified: asyncio.Future[LoopbackPeer]
+
+    def __init__(self, reader: Executor, **options: Any) -> None:
+        super().__init__(**options)
+        self._reader = reader
+
     def peer_of(self, transport: asyncio.Transport) -> LoopbackPeer:
-        connection: socket.socket = transport.get_extra_info("socket")
-        return peer_of(connection)
+        ends = ends_of(transport.get_extra_info("socket"))
+        self.identified = self.loop.run_in_executor(self._reader, peer_at, ends)
+        return LoopbackPeer(None)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["identified"] = self.identified  # type: ignore[typeddict-unknown-key]
 
 
 class PageFace:
     def __init__(self, app: LocalApp) -> None:
         self._state = ServerState()
-        self._factory = partial(LoopbackProtocol, config=speaking(app, LoopbackProtocol), server_state=self._state, app_state={})
+        self._reader = ThreadPoolExecutor(1, "loopback")
+        self._factory = partial(
+            LoopbackProtocol,
+            self._reader,
+            config=speaking(app, LoopbackProtocol),
+            server_state=self._state,
+            app_state={},
+        )
         self._server: asyncio.Server | None = None
 
     async def start(self, address: str) -> None:
@@ -64,3 +88,4 @@ class PageFace:
             task.cancel()
         for connection in list(self._state.connections):
             connection.transport.abort()
+        self._reader.shutdown(wait=False, cancel_futures=True)

@@ -47,13 +47,13 @@ function moment(time, before = "") {
   made.dateTime = time;
   const old = element("span");
   old.dataset.since = time;
-  span.append(made, old);
+  span.append(made, " ", old);
   return span;
 }
 
 function tick() {
   for (const each of document.querySelectorAll("[data-since]"))
-    each.textContent = ` (${age(now() - Date.parse(each.dataset.since))} ago)`;
+    each.textContent = `(${age(now() - Date.parse(each.dataset.since))} ago)`;
   if (failed) {
     const since = answered === null ? "since this page was opened" :
       `since ${clock(new Date(answered + skew).toISOString().slice(0, 19) + "Z")} (${age(Date.now() - answered)})`;
