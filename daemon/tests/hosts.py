@@ -12,7 +12,7 @@ from keys import counting
 from sqlalchemy import Connection, Engine
 
 from ssod.core.access import Caller, Grants
-from ssod.core.audit import Head
+from ssod.core.audit import AuditLine, Head
 from ssod.core.keyring import Keyring
 from ssod.core.secretbytes import SecretBytes
 from ssod.core.states import Announce, Instant, State
@@ -81,6 +81,12 @@ class FakeAudit:
     @property
     def head(self) -> Head:
         return Head(len(self.lines), "0" * 64)
+
+    @property
+    def newest(self) -> list[AuditLine]:
+        return [
+            AuditLine(number, 0, "t", who, act, subject, "", how) for number, (who, act, subject, how) in enumerate(self.lines, 1)
+        ]
 
     def expect(self, known: Head, by: str) -> str | None:
         self.expected.append(known)

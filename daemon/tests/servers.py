@@ -256,6 +256,8 @@ FIELDS = [{"name": "host"}, {"name": "password", "masked": True}]
 class Fleet:
     """Servers of one environment on one database. The first is its master, with a secret that is backed up and `app`."""
 
+    kind = Server
+
     def __init__(self, root: Path, authority: Authority, database_url: str) -> None:
         self.root = root
         self.authority = authority
@@ -267,7 +269,7 @@ class Fleet:
         """Makes servers; a name that begins with s is that of a plain one, which may not become master."""
         for name in names:
             self.servers.append(
-                Server(self.root, self.authority, name, self.url, may_become_master=not name.startswith("s"), **options)
+                self.kind(self.root, self.authority, name, self.url, may_become_master=not name.startswith("s"), **options)
             )
 
     def make_ready(self) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
-from ssod.core.audit import Head, read_line
+from ssod.core.audit import AuditLine, Head, read_line
 
 # Far longer than any line: how much of a file's end is read at a time to find the last one (bytes).
 CHUNK = 65536
@@ -56,6 +57,25 @@ def last_of(path: Path) -> Head | None:
     for raw in lines_of(path):
         last = read_line(raw.rstrip(b"\n")) or last
     return last.head if last else None
+
+
+def newest_lines(log: Path, count: int) -> list[AuditLine]:
+    """The last `count` lines of the log and of what was rotated away, oldest first. Raises as lines_of."""
+    found: list[AuditLine] = []
+    for path in _newest_first(log):
+        raw = reversed(list(lines_of(path))) if path.suffix == ".gz" else _backwards(path)
+        entries = (read_line(each.rstrip(b"\n")) for each in raw)
+        found += islice((entry.line for entry in entries if entry is not None), count - len(found))
+        if len(found) >= count:
+            break
+    return found[::-1]
+
+
+def _newest_first(log: Path) -> Iterator[Path]:
+    """The rotated ones, of which there are many, are only looked at by who wants more than the log itself."""
+    if log.exists():
+        yield log
+    yield from reversed([path for path in files_of(log) if path != log])
 
 
 def torn_bytes(path: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -82,6 +83,12 @@ class EventsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     secret_days: Annotated[int, msgspec.Meta(ge=1, le=36500)] = 365
 
 
+class PageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`listen`: where people of this host are served the status page over plain HTTP; empty for nowhere."""
+
+    listen: Annotated[str, msgspec.Meta(pattern=r"^((\[[0-9A-Fa-f:.]+\]|[^:\s]+):[0-9]{1,5})?\Z")] = ""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerConfig
     database: DatabaseConfig
@@ -91,6 +98,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sealing: SealingConfig = SealingConfig()
     audit: AuditConfig = AuditConfig()
     events: EventsConfig = EventsConfig()
+    page: PageConfig = PageConfig()
 
     @property
     def grants(self) -> Grants:
@@ -123,6 +131,10 @@ def _problems(config: Config) -> list[str]:
             except InvalidValue as refusal:
                 problems.append(f"access.{field}: {refusal.detail}; {refusal.next_step}")
     problems.extend(_webhook_problems(config.events))
+    if config.page.listen and not _is_loopback(config.page.listen):
+        problems.append(
+            f"page.listen: {config.page.listen!r} is no loopback address; write 127.0.0.1:PORT, and come from afar by `ssh -L`"
+        )
     paths = {
         "server.state_directory": config.server.state_directory,
         "server.socket": config.server.socket,
@@ -156,6 +168,15 @@ def _webhook_problems(events: EventsConfig) -> list[str]:
     if events.webhook_ca is not None and not (given or "").startswith("https:"):
         problems.append("events.webhook_ca: it is for a webhook at https://...")
     return problems
+
+
+def _is_loopback(address: str) -> bool:
+    """Of an IP address alone: a name, `localhost` too, is what some file or server says."""
+    try:
+        host = ip_address(address.rpartition(":")[0].strip("[]"))
+    except ValueError:
+        return False
+    return host == IPv6Address("::1") or (host.version == 4 and host.is_loopback)
 
 
 def load(path: str | os.PathLike[str]) -> Config:

@@ -23,7 +23,7 @@ SsodError
 │   ├── WrongPassphrase, SharesRefused, BackupDamaged, BackupOfAnotherEnvironment, BackupTooOld
 │   ├── ApplicationIncomplete       carries every missing condition
 │   └── InvalidValue
-├── Malformed                  400  (413, 415, 405: its children)
+├── Malformed                  400  (413, 415, 405, 421: its children)
 ├── Forbidden                  403  UnknownCaller, CertificateRevoked, NotEnrolled, SsoDisabled, ApplicationDisabled
 │   └── MappingDisabled, TicketsNotAllowed
 ├── Absent                     404  the only answer that means absent
@@ -200,6 +200,10 @@ class MethodNotAllowed(Malformed):
     def __init__(self, path: str, allowed: Iterable[str]) -> None:
         self.allowed = ", ".join(sorted(allowed))
         super().__init__(f"{path} takes {self.allowed}")
+
+
+class WrongHost(Malformed):
+    status, problem, title = 421, "wrong-host", "the request is for another host"
 
 
 class Forbidden(SsodError):

@@ -101,3 +101,20 @@ def test_whom_events_are_told_to(ssoctl: Ssoctl, file: Path, right: str, wrong: 
     finished = ssoctl("check", file)
     assert (finished.code, says is None or says in finished.err) == (0 if says is None else 2, True), finished.err
     assert CANARY not in finished.err
+
+
+@pytest.mark.parametrize("listen", ["", "127.0.0.1:7480", "127.1.2.3:1", "[::1]:7480"])
+def test_the_status_page_may_be_served_to_this_host(ssoctl: Ssoctl, file: Path, listen: str) -> None:
+    file.write_text(f'{file.read_text()}[page]\nlisten = "{listen}"\n')
+    assert ssoctl("check", file).code == 0
+
+
+@pytest.mark.parametrize(
+    "listen", ["0.0.0.0:7480", "10.0.0.1:7480", "[::]:7480", "[::ffff:127.0.0.1]:1", "localhost:7480", "127.0.0.1"]
+)
+def test_the_status_page_is_plain_http_and_leaves_no_host(ssoctl: Ssoctl, file: Path, listen: str) -> None:
+    """Of a name, `localhost` too, some file or server says which address it is."""
+    file.write_text(f'{file.read_text()}[page]\nlisten = "{listen}"\n')
+    finished = ssoctl("check", file)
+    assert finished.code == 2
+    assert "page" in finished.err

@@ -237,3 +237,26 @@ def test_lines_are_written_as_they_are_read() -> None:
     content, chain = write_line(AuditLine(1, 2, "t", "c", 'a"', "sübject\n", "", "allowed"), BEGINNING.chain)
     assert content.count(b"\n") == 1
     assert json.loads(content)["chain"] == chain
+
+
+def test_the_last_lines_are_at_hand_over_a_start_and_a_rotation(log: Path, opened: Open) -> None:
+    """Twenty of them, oldest first; also those of files that were rotated away, compressed or not."""
+    audit = opened()
+    record(audit, 12)
+    audit.close()
+    with gzip.open(log.with_name("audit.log-20260101.gz"), "wb") as rotated:
+        rotated.write(log.read_bytes())
+    log.unlink()
+    audit = opened()
+    record(audit, 6)
+    os.rename(log, log.with_name("audit.log-20260102"))
+    audit.reopen()
+    record(audit, 4)
+    wanted = list(range(3, 23))
+    assert [line.sequence for line in audit.newest] == wanted
+    audit.close()
+    audit = opened()
+    assert [line.sequence for line in audit.newest] == wanted
+    record(audit, 1)
+    assert [line.sequence for line in audit.newest] == [*wanted[1:], 23]
+    assert audit.newest[-1].act == "encrypt"

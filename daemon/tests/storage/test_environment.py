@@ -10,6 +10,7 @@ import pytest
 from at_once import at_once
 from keys import counting, secret
 from sqlalchemy import text
+from waiting import wait_for
 
 from ssod.errors import SecretExists, ServerNotFound, StaleEpoch
 from ssod.storage.records import BackupRecord, KeyRecord, ServerReport
@@ -244,3 +245,21 @@ def test_one_server_enrolled_many_times_at_once_is_one_row(open_database: Callab
     outcomes = at_once([partial(ServerRepository(open_database()).enrol, "s1", f"10.0.0.{n}:7443", False, NOW) for n in range(8)])
     assert {getattr(each, "problem", "enrolled") for each in outcomes} <= {"enrolled", "version-conflict"}
     assert [server.name for server in ServerRepository(open_database()).all()] == ["s1"]
+
+
+def test_the_database_notes_since_when_an_epoch_is_what_it_is(environment: EnvironmentRepository) -> None:
+    """By its own clock, at each change of it and at nothing else; before the first one there is nothing to note."""
+    assert environment.read().epoch_since is None
+    before = datetime.now(UTC)
+    environment.activate("m1", 0, None)
+    first = environment.read().epoch_since
+    assert first is not None
+    assert before - timedelta(milliseconds=1) <= first <= datetime.now(UTC)  # SQLite knows milliseconds
+    environment.confirm("m1", 1)
+    environment.stepped_down(1, None)
+    assert environment.read().epoch_since == first
+    wait_for(lambda: datetime.now(UTC) - first > timedelta(milliseconds=2), "the clock has gone on")
+    environment.deactivate("m1", 1, acts=False)
+    second = environment.read().epoch_since
+    assert second is not None
+    assert second > first

@@ -116,7 +116,9 @@ OPERATIONS: list[tuple[str, str, str, Any]] = [
 ]
 # These ask for no role: everybody who is known may; a list shows what its caller may see; enrolled servers alone.
 WITHOUT_A_ROLE = {
+    ("GET", "/"),
     ("GET", "/v1/health"),
+    ("GET", "/v1/page"),
     ("GET", "/v1/status"),
     ("GET", "/v1/master"),
     ("GET", "/v1/master/fitness"),

@@ -91,6 +91,7 @@ class Environment(Document, frozen=True):
     id: str
     master: str | None = None
     epoch: int | None = None
+    epoch_since: str | None = None
     master_confirmed_seconds: float | None = None
     current_key_id: str | None = None
     backup_verified_at: str | None = None

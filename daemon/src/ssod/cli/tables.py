@@ -133,7 +133,7 @@ def _environment_rows(environment: Environment | None) -> list[tuple[str, str | 
     return [
         ("environment", environment.id),
         *disabled,
-        ("master", f"{environment.master or 'none'}, epoch {environment.epoch}"),
+        ("master", f"{environment.master or 'none'}, epoch {environment.epoch}{_since(environment.epoch_since)}"),
         ("current key id", environment.current_key_id),
         (
             "backup",
@@ -149,6 +149,10 @@ def revocations_table(revocations: Iterable[Revocation]) -> Table:
         ["certificate of", "revoked", "would expire", "serial", "key"],
         [[each.name, each.revoked_at, each.expires_at, each.serial, each.key] for each in revocations],
     )
+
+
+def _since(moment: str | None) -> str:
+    return f", since {moment}" if moment else ""
 
 
 def servers_table(servers: Iterable[Server], *, master: str | None, current_key_id: str | None) -> Table:

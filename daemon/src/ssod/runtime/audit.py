@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from ssod.audit_files import last_of, newest_rotated, torn_bytes
+from ssod.audit_files import last_of, newest_lines, newest_rotated, torn_bytes
 from ssod.core.access import Caller
 from ssod.core.audit import BEGINNING, CUT, TORN, AuditLine, Head, write_line
 from ssod.errors import UNREADABLE, AuditUnavailable
 from ssod.runtime.reserved_file import RESERVE, ReservedFile
 from ssod.service.ports import Call
+
+# Lines that are kept at hand for those who look.
+KEPT = 20
 
 # Who is named for what the log says of itself.
 _ITSELF = Call(Caller("ssod", frozenset()), "")
@@ -42,6 +46,7 @@ class FileAudit:
         self._fresh = self._file.is_empty()
         self.findings: list[str] = []
         self._head: tuple[int, str] = self._last()
+        self._newest = deque(self._lines_before(), KEPT)
         self.anchored: Head | None = None
         torn = torn_bytes(Path(path))
         if torn:
@@ -55,6 +60,11 @@ class FileAudit:
     def head(self) -> Head:
         return Head(*self._head)
 
+    @property
+    def newest(self) -> list[AuditLine]:
+        """The last KEPT lines, oldest first."""
+        return list(self._newest)
+
     def record(self, call: Call, act: str, subject: str, key_id: str = "", outcome: str = "allowed") -> None:
         sequence, before = self._head
         line = AuditLine(sequence + 1, time.time_ns(), call.tracking_id, call.caller.name, act, subject, key_id, outcome)
@@ -67,6 +77,7 @@ class FileAudit:
             raise AuditUnavailable(f"{self._path}: {error.strerror}", next_step="free space for the audit log") from None
         self._head = (sequence + 1, chain)
         self._fresh = False
+        self._newest.append(line)
         self._copy(line, chain)
 
     def problem(self) -> str | None:
@@ -108,6 +119,12 @@ class FileAudit:
         except (OSError, EOFError, zlib.error) as error:
             self.findings.append(f"the audit log {self._path} cannot be read back: {error}")
             return BEGINNING
+
+    def _lines_before(self) -> list[AuditLine]:
+        try:
+            return newest_lines(Path(self._path), KEPT)
+        except (OSError, EOFError, zlib.error):
+            return []  # `_last` has said so, where it matters
 
     def _read_anchor(self) -> Head | None:
         try:

@@ -51,6 +51,7 @@ from ssod.transport.app import App
 from ssod.transport.callers import Callers
 from ssod.transport.credentials import CredentialsSocket
 from ssod.transport.faces import Faces
+from ssod.transport.page_face import LocalApp, PageFace
 from ssod.transport.peers import HttpPeers
 
 STOP_GRACE = 10.0
@@ -129,14 +130,14 @@ class Daemon:
             lambda: self._identity,
             self._certificate_problem,
         )
-        routes, units = use_cases(held)
+        routes, page, units = use_cases(held)
         self._hook = Hook(
             config.events, config.tls, config.server.address, self._membership, self._database, self._looks, metrics.count_event
         )
         prefix = os.urandom(4).hex()
         denials = Denials(self._audit, clock)
-        app = App(routes, Callers(clock, self._authority.refuse_revoked), prefix, denials, metrics.observe, self._defect)
-        self._faces = Faces(app)
+        around = (Callers(clock, self._authority.refuse_revoked), prefix, denials, metrics.observe, self._defect)
+        self._faces, self._page_face = Faces(App(routes, *around)), PageFace(LocalApp(page, *around))
         self._credentials = CredentialsSocket(units.give, prefix, denials, journal.warning, self._defect)
         self._anchors = Anchors(self._membership, self._audit.anchor, self._syncing, journal.warning)
         self._stopping = asyncio.Event()
@@ -222,6 +223,7 @@ class Daemon:
         await schema.ask()
         await self._membership.sealing.open()
         await self._faces.start(self._config.server.socket, self._config.server.listen, tls.server_context(self._config.tls))
+        await self._serve_page()
         self._credentials.start(self._config.server.credentials_socket)
         keep(asyncio.create_task(self._tell_systemd()))
         try:
@@ -243,6 +245,7 @@ class Daemon:
         self._feed.close()
         for task in list(tasks):
             task.cancel()
+        self._page_face.stop()
         await asyncio.gather(self._credentials.stop(), self._faces.stop(STOP_GRACE))
         if self._membership.sealing.cache is not None:
             await self._membership.sealing.cache.note_use()
@@ -258,6 +261,15 @@ class Daemon:
         self._audit.close()
         if schema.refused is not None:
             raise schema.refused
+
+    async def _serve_page(self) -> None:
+        """On localhost, where that is configured. Programs need their secrets also when nobody can look at the page."""
+        address = self._config.page.listen
+        try:
+            if address:
+                await self._page_face.start(address)
+        except OSError as error:
+            journal.warning(f"the status page is not served at {address}: {error.strerror}")
 
     def _loop_failed(self, error: BaseException) -> None:
         journal.error("a loop failed and goes on", cause=error)
@@ -289,7 +301,7 @@ class Daemon:
                 journal.error("the reload is refused and nothing was changed", reasons=list(reasons))
                 self._notifier.ready(self._node.sentence())
                 return
-            needing = ("server", "database", "sealing", "audit", "events")
+            needing = ("server", "database", "sealing", "audit", "events", "page")
             fixed = [part for part in needing if getattr(config, part) != getattr(self._config, part)]
             if fixed:
                 journal.warning("these parts of the configuration need a restart", parts=fixed)

@@ -20,6 +20,7 @@ from ssod.service.mappings import Mappings
 from ssod.service.mastership import MastershipService
 from ssod.service.membership import Membership
 from ssod.service.offload import Offload
+from ssod.service.page import Page
 from ssod.service.ports import Audit
 from ssod.service.roles import Roles
 from ssod.service.rotation import Rotation
@@ -46,6 +47,7 @@ from ssod.transport.routes import (
     DescriptionRoutes,
     MappingRoutes,
     MasterRoutes,
+    PageRoutes,
     RoleRoutes,
     RotationRoutes,
     SecretRoutes,
@@ -73,9 +75,10 @@ class Held(NamedTuple):
 
 
 class UseCases(NamedTuple):
-    """`units` serves the socket of units' credentials too."""
+    """`page` is of the routes those that people of this host are served too; `units` serves the socket of units' credentials."""
 
     routes: list[Route]
+    page: list[Route]
     units: UnitCredentials
 
 
@@ -102,8 +105,11 @@ def use_cases(held: Held) -> UseCases:
     store = StoreRepository(database)
     export = StoreExport(store, environment, authority, audit, offload)
     load = StoreImport(node, store, authority, encryption, audit, offload, chance)
+    status = StatusRoutes(node, membership, encryption, fitness, authority, database.kind, identity, metrics.render)
+    page = PageRoutes(node, Page(node, membership, authority, audit), status).routes()
     routes = [
-        *StatusRoutes(node, membership, encryption, fitness, authority, database.kind, identity, metrics.render).routes(),
+        *status.routes(),
+        *page,
         *DataRoutes(authority, encryption, applications, configurations, node, feed).routes(),
         *RoleRoutes(roles, sso).routes(),
         *UnitRoutes(units).routes(),
@@ -116,4 +122,4 @@ def use_cases(held: Held) -> UseCases:
         *CertificateRoutes(certificates).routes(),
         *MasterRoutes(node, membership, mastership, servers, authority, audit, offload).routes(),
     ]
-    return UseCases([*routes, *DescriptionRoutes(routes).routes()], units)
+    return UseCases([*routes, *DescriptionRoutes(routes).routes()], page, units)

@@ -198,6 +198,20 @@ class Node:
         return is_attached(self.state, self.clock.monotonic())
 
     @property
+    def attachment(self) -> Attachment:
+        """As people are told it: a master that was not heard of for too long is not there."""
+        lapsed = self.state.attachment is Attachment.ATTACHED and not self.attached
+        return Attachment.DETACHED if lapsed else self.state.attachment
+
+    @property
+    def next_step(self) -> str | None:
+        """What to do so that this server is attached and encrypts; None when it is and does."""
+        refusal = self._encrypt_refusal()
+        if refusal is not None:
+            return refusal.next_step
+        return None if self.attached else refusals.PROMOTE
+
+    @property
     def can_encrypt(self) -> bool:
         return self._encrypt_refusal() is None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from ssod.core.access import Caller
-from ssod.core.audit import Head
+from ssod.core.audit import AuditLine, Head
 from ssod.core.keyring import Keyring
 from ssod.core.states import Instant
 from ssod.storage.records import ServerRecord
@@ -34,6 +34,10 @@ class Audit(Protocol):
     @property
     def head(self) -> Head:
         """The last line."""
+
+    @property
+    def newest(self) -> list[AuditLine]:
+        """The last lines, oldest first: as many as are kept at hand."""
 
     @property
     def anchored(self) -> Head | None:

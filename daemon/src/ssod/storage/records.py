@@ -42,8 +42,8 @@ class Environment(NamedTuple):
     `earlier_master_confirmed` is how many seconds ago, by the database's clock, a master of an earlier epoch last confirmed its
     mastership: it may act for a while yet. None when there is none such, or when it has stepped down. `confirmation` is when, by
     the same clock, the master of this epoch last confirmed its own, and `confirmed_ago` how many seconds that was before it was
-    read. `roster` is another text since each change of which servers are
-    enrolled, and where.
+    read. `roster` is another text since each change of which servers are enrolled, and where. `epoch_since` is since when the
+    epoch is this one; None where the database has not noted it.
     """
 
     id: str
@@ -57,6 +57,7 @@ class Environment(NamedTuple):
     confirmed_ago: float | None = None
     next_key: NextKey | None = None
     roster: str = ""
+    epoch_since: datetime | None = None
 
     @property
     def canaries(self) -> dict[bytes, bytes]:

@@ -192,6 +192,7 @@ def read_environment(connection: Connection, *, lock: bool = False, share: bool 
         confirmed if of_this_epoch else None,
         _next_key(row),
         row.roster or "",
+        aware(row.epoch_since) if row.epoch_since else None,
     )
 
 

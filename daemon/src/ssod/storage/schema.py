@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 # The revision that this version of ssod reads and writes; the newest file in migrations/versions.
-REVISION = "0007"
+REVISION = "0008"
 
 metadata = MetaData()
 
@@ -42,6 +42,8 @@ environment = Table(
     # Another random text since each change of which servers are enrolled, and at which address: whoever has read the servers beside
     # this one need not read them again. A trigger writes it, so that the ssod of an older version does too. NULL before the first.
     Column("roster", String(36)),
+    # Since when the epoch is this one, by the database's clock. A trigger writes it; NULL until there is a next epoch.
+    Column("epoch_since", DateTime(timezone=True)),
 )
 
 # One row a key id; the canary is a ciphertext that only this key opens. Never the key itself.

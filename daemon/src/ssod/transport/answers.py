@@ -88,6 +88,7 @@ class Environment(Answer, frozen=True):
     id: str
     master: str | None
     epoch: int
+    epoch_since: Time | None
     master_confirmed_seconds: float | None
     current_key_id: KeyId | None
     backup_verified_at: Time | None

@@ -29,7 +29,7 @@ from ssod.service.denials import Denials
 from ssod.service.ports import Call
 from ssod.transport.callers import Callers
 from ssod.transport.description import Description
-from ssod.transport.protocol import TlsPeer, UnixPeer
+from ssod.transport.protocol import Peer, TlsPeer
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ _encode = msgspec.json.Encoder().encode
 
 class Request(NamedTuple):
     call: Call
-    peer: UnixPeer | TlsPeer
+    peer: Peer
     path: tuple[str, ...]
     query: Mapping[str, str]
     headers: list[tuple[bytes, bytes]]
@@ -174,6 +174,9 @@ def problem(error: SsodError, tracking_id: str) -> Response:
 class App:
     """ASGI 3, HTTP only."""
 
+    # Of every App of this process: no two requests have the same tracking id.
+    _numbers = itertools.count(1)
+
     def __init__(
         self,
         routes: list[Route],
@@ -205,7 +208,6 @@ class App:
         }
         # As clients ask for the same ones again and again, what their URLs mean is found out once; None: nothing prompt.
         self._urls: dict[bytes, Prompt | None] = {}
-        self._numbers = itertools.count(1)
         self._prefix = tracking_prefix
         self._denials = denials
         self._observe = observe
@@ -229,7 +231,7 @@ class App:
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
 
-    def _failed(self, method: str, path: str, peer: UnixPeer | TlsPeer, tracking_id: str, error: Exception) -> Response:
+    def _failed(self, method: str, path: str, peer: Peer, tracking_id: str, error: Exception) -> Response:
         if isinstance(error, SsodError):
             self._observe(path, error)
             if isinstance(error, Forbidden):
@@ -240,12 +242,12 @@ class App:
         hidden = SsodError("ssod made a mistake", next_step=f"look in the journal for {tracking_id}")
         return problem(hidden, tracking_id)
 
-    def _named(self, peer: UnixPeer | TlsPeer) -> Caller:
+    def _named(self, peer: Peer) -> Caller:
         """The caller, also one that is not known."""
         try:
             return self._callers.of(peer)
         except (UnknownCaller, CertificateRevoked):
-            name = f"uid:{peer.uid}" if isinstance(peer, UnixPeer) else f"certificate:{peer.name or ''}"
+            name = f"certificate:{peer.name or ''}" if isinstance(peer, TlsPeer) else f"uid:{peer.uid}"
             return Caller(name, frozenset())
 
     def find_prompt(self, method: bytes, url: bytes) -> Prompt | None:
@@ -273,9 +275,7 @@ class App:
             return None  # the ordinary way says what is wrong with it
         return Prompt(route, asked, path, query) if route.prompt else None
 
-    def answer_promptly(
-        self, prompt: Prompt, headers: list[tuple[bytes, bytes]], body: bytes, peer: UnixPeer | TlsPeer
-    ) -> bytes | None:
+    def answer_promptly(self, prompt: Prompt, headers: list[tuple[bytes, bytes]], body: bytes, peer: Peer) -> bytes | None:
         """The whole HTTP answer to a request; None when its handler has to wait, and then it did nothing yet."""
         tracking_id = f"{self._prefix}-{next(self._numbers)}"
         try:
@@ -292,7 +292,7 @@ class App:
             response = self._failed(prompt.route.method, prompt.asked, peer, tracking_id, error)
         return _as_http(response)
 
-    def refuse_what_is_no_http(self, peer: UnixPeer | TlsPeer) -> bytes:
+    def refuse_what_is_no_http(self, peer: Peer) -> bytes:
         """The whole HTTP answer, as an answer to a request would be; the connection is of no more use after it."""
         tracking_id = f"{self._prefix}-{next(self._numbers)}"
         refusal = self._failed("", "", peer, tracking_id, Malformed("this is no request of HTTP/1.1"))

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from ssod.core.access import Caller
 from ssod.errors import UnknownCaller
 from ssod.service.ports import Clock
-from ssod.transport.protocol import TlsPeer, UnixPeer
+from ssod.transport.protocol import LoopbackPeer, Peer, TlsPeer, UnixPeer
 
 # A change of a user's groups counts within this many seconds.
 FRESH_SECONDS = 5.0
+# Whoever the kernel does not name: nothing can be granted to such a one.
+NOBODY = Caller("somebody on this host", frozenset())
 
 
 class Callers:
@@ -21,9 +23,9 @@ class Callers:
         """`refuse_revoked` is asked at each request with the hash of a certificate's public key."""
         self._clock = clock
         self._refuse_revoked = refuse_revoked
-        self._known: dict[UnixPeer, tuple[float, Caller]] = {}
+        self._known: dict[UnixPeer | LoopbackPeer, tuple[float, Caller]] = {}
 
-    def of(self, peer: UnixPeer | TlsPeer) -> Caller:
+    def of(self, peer: Peer) -> Caller:
         """Raises UnknownCaller for a uid without a name, or a certificate without one; CertificateRevoked."""
         if isinstance(peer, TlsPeer):
             self._refuse_revoked(peer.key)
@@ -34,22 +36,23 @@ class Callers:
         known = self._known.get(peer)
         if known is not None and now - known[0] < FRESH_SECONDS:
             return known[1]
-        caller = self._look_up(peer)
+        caller = self._look_up(peer.uid, peer.gid if isinstance(peer, UnixPeer) else None)
         self._known[peer] = (now, caller)
         return caller
 
     @staticmethod
-    def _look_up(peer: UnixPeer) -> Caller:
+    def _look_up(uid: int | None, gid: int | None) -> Caller:
+        """`gid` is None where only the user is known: the group is the user's own then."""
+        if uid is None:
+            return NOBODY
         try:
-            user = pwd.getpwuid(peer.uid)
+            user = pwd.getpwuid(uid)
         except KeyError:
-            raise UnknownCaller(
-                f"uid {peer.uid} has no name on this host", next_step="call as a user that this host knows"
-            ) from None
+            raise UnknownCaller(f"uid {uid} has no name on this host", next_step="call as a user that this host knows") from None
         principals = {f"user:{user.pw_name}"}
-        for gid in {*os.getgrouplist(user.pw_name, peer.gid)}:
+        for group in {*os.getgrouplist(user.pw_name, user.pw_gid if gid is None else gid)}:
             try:
-                principals.add(f"group:{grp.getgrgid(gid).gr_name}")
+                principals.add(f"group:{grp.getgrgid(group).gr_name}")
             except KeyError:
                 continue  # a group without a name cannot have been granted anything
         return Caller(f"user:{user.pw_name}", frozenset(principals))

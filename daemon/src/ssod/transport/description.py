@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, NewType
 
 import msgspec
 
@@ -41,6 +41,9 @@ from ssod.storage.applications import StaleKey
 ANYBODY: Final = "anybody"
 ENROLLED: Final = "an enrolled server, over mutual TLS"
 
+# An answer that is a page for a browser.
+Html = NewType("Html", str)
+
 Problems = tuple[type[SsodError], ...]
 
 # What several routes can answer, to be put together in `problems`.
@@ -71,8 +74,8 @@ class Description:
     """Of one route.
 
     `who`: an act of core.access.RIGHTS that the caller must be allowed, or ANYBODY, or ENROLLED. `answer`: what a 200 holds; `str`
-    is text. `problems`: what it can refuse with besides what every such route can. `conditional`: it takes If-None-Match, and
-    answers with an ETag, or 304. `otherwise`: what is answered with another status and is no problem document.
+    is text, `Html` a page. `problems`: what it can refuse with besides what every such route can. `conditional`: it takes
+    If-None-Match, and answers with an ETag, or 304. `otherwise`: what is answered with another status and is no problem document.
     """
 
     summary: str

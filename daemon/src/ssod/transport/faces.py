@@ -20,7 +20,7 @@ from ssod.transport.protocol import PeerProtocol, TlsPeer
 KEEP_ALIVE_SECONDS = 75
 
 
-def _listen(address: str) -> socket.socket:
+def listen_at(address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -36,25 +36,30 @@ def _listen(address: str) -> socket.socket:
     return listener
 
 
+def speaking(app: Any, protocol: type[PeerProtocol]) -> Config:
+    """uvicorn's configuration of a listener."""
+    config = Config(
+        app,
+        interface="asgi3",
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        reset_contextvars=True,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
+    config.load()
+    return config
+
+
 class Faces:
     def __init__(self, app: Any) -> None:
-        config = Config(
-            app,
-            interface="asgi3",
-            http=PeerProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            reset_contextvars=True,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        )
-        config.load()
         self._state = ServerState()
-        self._factory = partial(PeerProtocol, config=config, server_state=self._state, app_state={})
+        self._factory = partial(PeerProtocol, config=speaking(app, PeerProtocol), server_state=self._state, app_state={})
         self._local: asyncio.Server | None = None
         self._remote: asyncio.Server | None = None
         self._tcp: socket.socket | None = None
@@ -67,7 +72,7 @@ class Faces:
     async def start(self, socket_path: str, address: str, context: ssl.SSLContext) -> None:
         loop = asyncio.get_running_loop()
         # The port first: a second ssod, started by mistake, fails here and leaves the first one its socket.
-        self._tcp = _listen(address)
+        self._tcp = listen_at(address)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(socket_path)
         local = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -12,6 +12,7 @@ import msgspec
 from ssod.core.access import RIGHTS, Role
 from ssod.errors import SsodError
 from ssod.transport.app import PROBLEM_PREFIX, Problem, Route
+from ssod.transport.description import Html
 
 _REFERENCE = "#/components/schemas/{name}"
 _PART = re.compile(r"\{([a-z_]+)\}")
@@ -55,7 +56,8 @@ class _Kinds:
         return next(schema for known, schema in self._schemas if known is kind)
 
     def content(self, kind: Any) -> dict[str, Any]:
-        return {"text/plain" if kind is str else "application/json": {"schema": self.schema(kind)}}
+        media = {str: "text/plain", Html: "text/html"}.get(kind, "application/json")
+        return {media: {"schema": self.schema(kind)}}
 
 
 def _operation(route: Route, kinds: _Kinds) -> dict[str, Any]:

@@ -44,6 +44,15 @@ class TlsPeer(NamedTuple):
     key: str
 
 
+class LoopbackPeer(NamedTuple):
+    """The kernel's word on who connected over TCP from this host; None when it does not say."""
+
+    uid: int | None
+
+
+Peer = UnixPeer | TlsPeer | LoopbackPeer
+
+
 def _tls_peer(tls: ssl.SSLObject) -> TlsPeer:
     verified: dict[str, Any] = tls.getpeercert() or {}
     names = [value for kind, value in verified.get("subjectAltName", ()) if kind == "DNS"]
@@ -53,7 +62,7 @@ def _tls_peer(tls: ssl.SSLObject) -> TlsPeer:
 class PeerProtocol(HttpToolsProtocol):
     """One connection of either face."""
 
-    peer: UnixPeer | TlsPeer
+    peer: Peer
     app: Any  # ssod.transport.app.App, which this file must not know
     arriving = False
     arrived = 0
@@ -66,15 +75,17 @@ class PeerProtocol(HttpToolsProtocol):
     served = False  # such a one, ever
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        tls = transport.get_extra_info("ssl_object")
-        if tls is not None:
-            self.peer = _tls_peer(tls)
-        else:
-            unix = transport.get_extra_info("socket")
-            _, uid, gid = _CREDENTIALS.unpack(unix.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-            self.peer = UnixPeer(uid, gid)
+        self.peer = self.peer_of(transport)
         super().connection_made(transport)
         self.deadline = self.loop.call_later(REQUEST_SECONDS, transport.abort)
+
+    def peer_of(self, transport: asyncio.Transport) -> Peer:
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None:
+            return _tls_peer(tls)
+        unix = transport.get_extra_info("socket")
+        _, uid, gid = _CREDENTIALS.unpack(unix.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        return UnixPeer(uid, gid)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

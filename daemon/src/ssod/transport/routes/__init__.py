@@ -6,6 +6,7 @@ from ssod.transport.routes.data import DataRoutes
 from ssod.transport.routes.description import DescriptionRoutes
 from ssod.transport.routes.mappings import MappingRoutes
 from ssod.transport.routes.master import MasterRoutes
+from ssod.transport.routes.page import PageRoutes
 from ssod.transport.routes.roles import RoleRoutes
 from ssod.transport.routes.rotation import RotationRoutes
 from ssod.transport.routes.secret import SecretRoutes
@@ -21,6 +22,7 @@ __all__ = [
     "DescriptionRoutes",
     "MappingRoutes",
     "MasterRoutes",
+    "PageRoutes",
     "RoleRoutes",
     "RotationRoutes",
     "SecretRoutes",

@@ -96,12 +96,11 @@ class StatusRoutes:
     async def status_document(self) -> dict[str, Any]:
         unfit = await self._fitness.unfit() if self._node.may_become_master else []
         node, state, environment = self._node, self._node.state, self._node.environment
-        backup = environment.backup if environment else None
         return {
             "server": {
                 "name": state.server,
                 "version": __version__,
-                "state": "detached" if state.attachment == "attached" and not node.attached else state.attachment,
+                "state": node.attachment,
                 "since": time_text(state.since.utc),
                 "sentence": node.sentence(),
                 "key_id": node.key_id,
@@ -126,18 +125,22 @@ class StatusRoutes:
                 "kind": self._database_kind,
                 "detail": state.database_lost,
             },
-            "environment": environment
-            and {
-                "id": environment.id,
-                "master": environment.master,
-                "epoch": environment.epoch,
-                "master_confirmed_seconds": self._master_confirmed_seconds(environment),
-                "current_key_id": environment.current_key_id.hex() if environment.current_key_id else None,
-                "backup_verified_at": time_text(backup.verified_at) if backup else None,
-                "backup_place": backup.place if backup else None,
-                "disabled_at": time_text(self._authority.disabled_at),
-            },
+            "environment": environment and self.environment_document(environment),
             "servers": [server_document(s) for s in self._membership.enrolled.values()] if environment else None,
+        }
+
+    def environment_document(self, environment: Environment) -> dict[str, Any]:
+        backup = environment.backup
+        return {
+            "id": environment.id,
+            "master": environment.master,
+            "epoch": environment.epoch,
+            "epoch_since": time_text(environment.epoch_since),
+            "master_confirmed_seconds": self._master_confirmed_seconds(environment),
+            "current_key_id": environment.current_key_id.hex() if environment.current_key_id else None,
+            "backup_verified_at": time_text(backup.verified_at) if backup else None,
+            "backup_place": backup.place if backup else None,
+            "disabled_at": time_text(self._authority.disabled_at),
         }
 
     def _master_confirmed_seconds(self, environment: Environment) -> float | None:
@@ -170,10 +173,13 @@ class StatusRoutes:
             "revoked": self._node.removed is not None,
         }
 
-    async def status(self, _request: Request) -> Response:
+    async def present_document(self) -> dict[str, Any]:
         # A status that is seconds old is read as the present at three in the morning: ask the database now.
         await self._membership.look(reports=True)
-        return answer(await self.status_document())
+        return await self.status_document()
+
+    async def status(self, _request: Request) -> Response:
+        return answer(await self.present_document())
 
     async def refresh(self, request: Request) -> Response:
         self._authority.everywhere(request.call.caller, "manage servers")
