@@ -31,8 +31,7 @@ def browser() -> Iterator[Browser]:
     """For one file only: while it runs, its event loop is this thread's, and others' tests have their own."""
     found = shutil.which("chromium")
     assert found is not None, "no Chromium is installed: apt-get install chromium"
-    # Chromium refuses to put root into its sandbox. Its tests as root see pages of this repository only.
-    arguments = ["--no-sandbox"] if os.getuid() == 0 else []
+    arguments = ["--no-sandbox"] if os.getuid() == 0 else []  # it refuses to put root into its sandbox; it sees this page only
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=found, args=arguments)
         yield started

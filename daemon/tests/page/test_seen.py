@@ -33,6 +33,8 @@ def test_a_healthy_environment_is_seen_at_a_glance(healthy: Fleet, look: Look) -
     for name, position in (("m1", "master"), ("m2", "standby"), ("s1", "server, this one")):
         assert re.search(rf"{name}\s+{position}\s+\u2714 attached\s", view.row(name))
     assert not view.page.is_visible("#commands")
+    ticking = view.page.locator("#environment [data-since]").first
+    expect(ticking).not_to_have_text(ticking.inner_text())
     assert any(re.search(r"UTC \(\d+ s ago\)\s+user:root\s+enrol server\s+s1\s+allowed", act) for act in view.acts())
     m1.ok("PUT", "/v1/servers/s9", {"address": "localhost:1"})
     view.shows("#concerns", "s9 is unknown: it has never said how it is")
@@ -90,17 +92,32 @@ def test_a_server_that_died_is_said_to_and_what_it_said_is_greyed(fleet: Make, l
     assert view.page.locator("body.stale").count() == 0
 
 
-def test_without_the_database_the_page_shows_what_was_last_known(fleet: Make, look: Look, own_postgres: Postgres) -> None:
-    """And says so, with the time."""
+def test_a_server_that_is_frozen_is_said_to_be_silent(fleet: Make, look: Look) -> None:
+    """It takes connections and answers nothing: a page must not pass what it had off as the present."""
+    m1 = fleet("m1").servers[0]
+    view = look(at(m1))
+    view.title_begins("\u2714 attached")
+    m1.send(signal.SIGSTOP)
+    view.shows("#lost", "It is silent for 12 s.")
+    m1.send(signal.SIGCONT)
+    view.title_begins("\u2714 attached")
+
+
+@pytest.mark.parametrize(("lose", "bring_back"), [("stop", "start"), ("freeze", "thaw")])
+def test_without_the_database_the_page_shows_what_was_last_known(
+    fleet: Make, look: Look, own_postgres: Postgres, lose: str, bring_back: str
+) -> None:
+    """And says so, with the time; also where the database refuses nothing and answers nothing."""
     m1, s1 = fleet("m1", "s1", on=own_postgres).servers
     view = look(at(s1))
     view.title_begins("\u2714 attached")
-    own_postgres.stop()
+    getattr(own_postgres, lose)()
     view.shows("#remembered", "The SSO database does not answer. This is what this server last read in it, at ")
     view.shows("#concerns", "the SSO database cannot be reached")
+    assert not view.page.is_visible("#lost")
     assert "m1" in view.page.inner_text("#environment")
     assert "master" in view.row("m1")
-    own_postgres.start()
+    getattr(own_postgres, bring_back)()
     view.title_begins("\u2714 attached")
     assert not view.page.is_visible("#remembered")
     assert m1.status()["state"] == "attached"

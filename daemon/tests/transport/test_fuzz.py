@@ -28,7 +28,9 @@ PROBLEMS = set(re.findall(r"[a-z]+(?:-[a-z]+)+|forbidden", API.read_text().split
 
 # Each path of docs/api.md with a body that is right. What would take the mastership or derive a passphrase is not right here.
 ROUTES: list[tuple[str, str, Any]] = [
+    ("GET", "/", None),
     ("GET", "/v1/health", None),
+    ("GET", "/v1/page", None),
     ("GET", "/v1/status", None),
     ("GET", "/metrics", None),
     ("GET", "/v1/openapi.json", None),

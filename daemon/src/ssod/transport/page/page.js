@@ -1,14 +1,15 @@
 "use strict";
 // Shows what GET /v1/page answers, asked again every two seconds. What comes from there is text, never markup.
 
-const PAUSE = 2000, PATIENCE = 8000;
+// A server waits ten seconds for a database that is silent, and then says so: that is not its own silence.
+const PAUSE = 2000, PATIENCE = 12000;
 const SIGNS = { well: "\u2714", warning: "!", alarm: "\u2716" };
 const STATES = {
   attached: ["well", "attached"], behind: ["warning", "behind"], detached: ["alarm", "detached"], lost: ["alarm", "not reached"],
   silent: ["warning", "silent"], starting: ["warning", "starting"], unknown: ["warning", "never heard of"],
 };
 const $ = (id) => document.getElementById(id);
-let skew = 0, answered = null, failed = null, lastDocument = null;
+let skew = 0, answered = null;
 
 function element(name, text, className) {
   const made = document.createElement(name);
@@ -54,11 +55,6 @@ function moment(time, before = "") {
 function tick() {
   for (const each of document.querySelectorAll("[data-since]"))
     each.textContent = `(${age(now() - Date.parse(each.dataset.since))} ago)`;
-  if (failed) {
-    const since = answered === null ? "since this page was opened" :
-      `since ${clock(new Date(answered + skew).toISOString().slice(0, 19) + "Z")} (${age(Date.now() - answered)})`;
-    $("lost").firstChild.textContent = `${SIGNS.alarm} No answer from this server ${since}. `;
-  }
 }
 
 // [name, text or node]; what is null is left out.
@@ -229,42 +225,47 @@ function showActs(page) {
 }
 
 function show(page) {
-  lastDocument = page;
   skew = Date.parse(page.now) - Date.now();
   for (const part of [showState, showEnvironment, showServers, showServer, showActs]) part(page);
 }
 
 function showFailure(reason) {
-  failed = reason;
-  const box = $("lost");
-  if (!box.firstChild) box.append("", element("span"));
-  say(box.lastChild, reason);
-  box.hidden = false;
-  document.body.classList.toggle("stale", lastDocument !== null);
+  const opened = answered === null, since = opened ? "" : new Date(answered + skew).toISOString().slice(0, 19) + "Z";
+  fill($("lost"), since + reason, () => {
+    const when = opened ? "this page was opened" : moment(since);
+    // The age goes on, and a screen reader need not say so every second.
+    if (!opened) when.lastChild.ariaHidden = "true";
+    return [`${SIGNS.alarm} No answer from this server since `, when, `. ${reason}${opened ? "" : " What is below is what it last said."}`];
+  });
+  $("lost").hidden = false;
+  document.body.classList.toggle("stale", !opened);
   announce("alarm", `no answer \u00b7 ${$("name").textContent || location.host}`);
 }
 
-async function ask() {
-  let reason = "";
+// What is answered, or why there is none, as a sentence.
+async function question() {
   try {
     const answer = await fetch("/v1/page", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
-    const document = await answer.json();
-    if (answer.ok) show(document);
-    else reason = `It refuses: ${document.detail}.${document.next ? ` What to do: ${document.next}.` : ""}`;
+    const said = await answer.json();
+    if (answer.ok) return [said, null];
+    return [null, `It refuses: ${said.detail}.${said.next ? ` What to do: ${said.next}.` : ""}`];
   } catch (error) {
-    reason = error.name === "TimeoutError" ? `It is silent for ${PATIENCE / 1000} s.` : "It cannot be reached.";
+    return [null, error.name === "TimeoutError" ? `It is silent for ${PATIENCE / 1000} s.` : "It cannot be reached."];
   }
-  if (reason) {
-    if (lastDocument) reason += " What is below is what it last said.";
+}
+
+async function ask() {
+  const [page, reason] = await question();
+  setTimeout(ask, PAUSE);
+  if (page === null) {
     showFailure(reason);
   } else {
+    show(page);
     answered = Date.now();
-    failed = null;
     $("lost").hidden = true;
     document.body.classList.remove("stale");
   }
   tick();
-  setTimeout(ask, PAUSE);
 }
 
 setInterval(tick, 1000);
