@@ -26,7 +26,7 @@ from ssod.runtime.audit import Copy, FileAudit, no_copy
 from ssod.runtime.clock import SystemClock
 from ssod.runtime.journald import JournalCopy
 from ssod.runtime.listener import Listener
-from ssod.runtime.loops import ANCHOR_LIMIT, Anchors, CacheKeeper, Follower, Warden, Watcher, forever
+from ssod.runtime.loops import ANCHOR_LIMIT, Anchors, CacheKeeper, Follower, TallyKeeper, Warden, Watcher, forever
 from ssod.runtime.mandate import ClusterMandate, OperatorMandate
 from ssod.runtime.metrics import Metrics
 from ssod.runtime.notify import SystemdNotifier
@@ -53,6 +53,7 @@ from ssod.service.secret import Secret
 from ssod.service.sso import Sso
 from ssod.service.store_export import StoreExport
 from ssod.service.store_import import StoreImport
+from ssod.service.tally import Tally
 from ssod.service.tickets import Tickets
 from ssod.service.units import UnitCredentials
 from ssod.storage.applications import ApplicationRepository
@@ -152,7 +153,8 @@ class Daemon:
         repository = ApplicationRepository(self._database)
         self._feed = Feed(lambda: os.urandom(8).hex())
         self._listener = Listener(self._database, self._feed, self._authority, Offload(1), journal.info)
-        metrics = Metrics(self._node, self._expires_timestamp)
+        self._tally = Tally(self._node, RotationRepository(self._database), self._offload)
+        metrics = Metrics(self._node, self._expires_timestamp, self._tally)
         chance = os.urandom
         encryption = Encryption(self._node, self._authority, self._membership, self._audit, chance, metrics.count)
         applications = Applications(repository, self._authority, self._audit, self._offload)
@@ -221,6 +223,7 @@ class Daemon:
                     self._audit,
                     self._offload,
                     chance,
+                    self._tally,
                 )
             ).routes(),
             *AuditRoutes(self._authority, self._audit).routes(),
@@ -245,7 +248,7 @@ class Daemon:
         warden = Warden(self._membership)
         cache = self._membership.sealing.cache
         loops: list[Callable[[], Awaitable[None]]] = [CacheKeeper(cache).once] if cache is not None else []
-        loops += [watcher.once, follower.once, warden.once, self._anchors.once]
+        loops += [watcher.once, follower.once, warden.once, self._anchors.once, TallyKeeper(self._tally).once]
         return [*loops, self._listener.once, self._listener.keep_authority]
 
     def _database_silent(self, seconds: float) -> SsodError | OSError:
