@@ -10,6 +10,7 @@ import time
 from typing import Any
 from urllib.parse import quote
 
+import incidents
 from story import PROJECT, Environment, promise, say, wait_for, write_report
 
 env = Environment("mol-monitoring", PROJECT / "inventories" / "standby" / "groups.yml")
@@ -83,3 +84,4 @@ write_report(
         "figures": {"lost_to_alerted_seconds": round(seconds, 1), "promote_seconds": round(promotion.seconds, 1)},
     },
 )
+incidents.tell(env, ask)

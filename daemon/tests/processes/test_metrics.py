@@ -11,6 +11,8 @@ from prometheus_client.samples import Sample
 from servers import Fleet, Server, back_up
 from waiting import wait_for
 
+from ssod.runtime.loops import SEAL_PAUSE
+
 DOCUMENT = Path(__file__).parents[3] / "docs/monitoring.md"
 # Made by the Prometheus client for every counter.
 CREATED = "_created"
@@ -75,3 +77,16 @@ def test_a_rotation_is_seen_from_step_to_step(fleet: Callable[..., Fleet]) -> No
     assert seen() == (["idle"], 0, 1)
     of_another = {name for name, _ in samples(s1) if name.startswith("ssod_rotation")}
     assert of_another == {"ssod_rotation_values_renewed_total"}
+
+
+def test_a_sealed_copy_that_is_taken_away_is_missed_and_made_again(fleet: Callable[..., Fleet]) -> None:
+    """By the server itself, while nobody asks how it is but who scrapes it."""
+    servers = fleet("m1", "m2")
+    m2 = servers["m2"]
+    wait_for(lambda: samples(m2)["ssod_sealed_copy_current", ""] == 1, "it is there")
+    m2.sealed.unlink()
+    m2.sealed.mkdir()  # in the way of another one
+    wait_for(lambda: samples(m2)["ssod_sealed_copy_current", ""] == 0, "it is missed", SEAL_PAUSE + 10)
+    m2.sealed.rmdir()
+    wait_for(lambda: samples(m2)["ssod_sealed_copy_current", ""] == 1, "there is another one", 2 * SEAL_PAUSE + 10)
+    assert m2.sealed.is_file()

@@ -40,6 +40,8 @@ ANCHOR_PAUSE = 30.0
 ANCHOR_LIMIT = 5.0
 # Between two counts of the values that a rotation has left. A count goes through those; without a rotation there are none.
 TALLY_PAUSE = 60.0
+# Between two looks at the sealed copy: whoever counts the standbys that could be promoted must not count one whose copy is gone.
+SEAL_PAUSE = 15.0
 
 
 async def forever(work: Callable[[], Awaitable[None]], failed: Callable[[BaseException], None], pause: float) -> None:
@@ -104,6 +106,17 @@ class CacheKeeper:
     async def once(self) -> None:
         await self._cache.note_use()
         await asyncio.sleep(min(WRITE_PAUSE, self._cache.max_age / 10))  # the interval is the promise
+
+
+class SealKeeper:
+    """Looks, every now and then, whether the sealed copy is on the disk still. Nothing tells of a file that somebody takes away."""
+
+    def __init__(self, membership: Membership) -> None:
+        self._membership = membership
+
+    async def once(self) -> None:
+        await self._membership.sealing.check()
+        await asyncio.sleep(SEAL_PAUSE)  # the interval is the promise
 
 
 class TallyKeeper:

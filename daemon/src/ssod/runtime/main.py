@@ -26,7 +26,7 @@ from ssod.runtime.audit import Copy, FileAudit, no_copy
 from ssod.runtime.clock import SystemClock
 from ssod.runtime.journald import JournalCopy
 from ssod.runtime.listener import Listener
-from ssod.runtime.loops import ANCHOR_LIMIT, Anchors, CacheKeeper, Follower, TallyKeeper, Warden, Watcher, forever
+from ssod.runtime.loops import ANCHOR_LIMIT, Anchors, CacheKeeper, Follower, SealKeeper, TallyKeeper, Warden, Watcher, forever
 from ssod.runtime.mandate import ClusterMandate, OperatorMandate
 from ssod.runtime.metrics import Metrics
 from ssod.runtime.notify import SystemdNotifier
@@ -248,8 +248,8 @@ class Daemon:
         warden = Warden(self._membership)
         cache = self._membership.sealing.cache
         loops: list[Callable[[], Awaitable[None]]] = [CacheKeeper(cache).once] if cache is not None else []
-        loops += [watcher.once, follower.once, warden.once, self._anchors.once, TallyKeeper(self._tally).once]
-        return [*loops, self._listener.once, self._listener.keep_authority]
+        loops += [watcher.once, follower.once, warden.once, self._anchors.once, self._listener.once, self._listener.keep_authority]
+        return [*loops, SealKeeper(self._membership).once, TallyKeeper(self._tally).once]
 
     def _database_silent(self, seconds: float) -> SsodError | OSError:
         # Its threads would wait for as long as it is silent, and be missing when there is a database again.
