@@ -170,8 +170,8 @@ class Incidents:
     def disk_full(self) -> None:
         master, standby = self.roles()
         fill_disk(self.env, master)
+        promise(not self.refuses(master) and not self.refuses(standby), "its audit log has room yet")
         self.book.run("disk-full", master)
-        say(f"  {master}: {self.server(master)['sentence']}; {standby}: {self.server(standby)['sentence']}")
         free_disk(self.env, master)
         self.book.run("disk-full", master)
         self.well()
@@ -261,10 +261,10 @@ def tell(env: Environment, ask: Ask) -> None:
         incidents.server_detached,
         incidents.ssod_killed,
         incidents.ssod_frozen,
-        incidents.no_standby,
         incidents.not_backed_up,
         incidents.certificate_expires,
         incidents.certificate_expired,
+        incidents.no_standby,
         incidents.database_unreachable,
         incidents.key_ids_differ,
         incidents.secret_old,
