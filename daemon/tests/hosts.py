@@ -38,6 +38,7 @@ from ssod.service.sealed_cache import SealedCache
 from ssod.service.sealing import Sealing
 from ssod.service.secret import Secret
 from ssod.service.sso import Sso
+from ssod.service.tally import Tally
 from ssod.service.tickets import Tickets
 from ssod.storage.applications import ApplicationRepository
 from ssod.storage.engine import connect
@@ -241,15 +242,18 @@ class Host:
             self.warnings.append,
         )
         self.secret = Secret(self.node, self.membership, self.environment, self.authority, self.audit, self._offload, random)
+        rotation = RotationRepository(self.database)
+        self.tally = Tally(self.node, rotation, self._offload)
         self.rotation = Rotation(
             self.node,
             self.membership,
             self.environment,
-            RotationRepository(self.database),
+            rotation,
             self.authority,
             self.audit,
             self._offload,
             random,
+            self.tally,
         )
         self.use_of_applications = Applications(self.applications, self.authority, self.audit, self._offload)
         self.feed = Feed(lambda: name)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+import incidents
 from failover import Failover
+from faults import issue_again
 from leaks import Watch
 from story import PROJECT, Environment, promise, wait_for
 
@@ -53,25 +52,11 @@ def bad_input() -> None:
     promise(configuration() == before and story.server("s1")["epoch"] == epoch, "the refusals changed nothing")
 
 
-def expired(certificate: bytes) -> bytes:
-    """The same certificate of the environment's CA, a day too old."""
-    directory = env.state / "control" / "pki"
-    authority = x509.load_pem_x509_certificate((directory / "ca.pem").read_bytes())
-    key = serialization.load_pem_private_key((directory / "ca.key").read_bytes(), None)
-    old, now = x509.load_pem_x509_certificate(certificate), datetime.now(UTC)
-    new = x509.CertificateBuilder(authority.subject, old.subject, old.public_key(), x509.random_serial_number())
-    new = new.not_valid_before(now - timedelta(days=9)).not_valid_after(now - timedelta(days=1))
-    for extension in old.extensions:
-        new = new.add_extension(extension.value, extension.critical)
-    return new.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)  # type: ignore[arg-type]
-
-
 def unfit() -> None:
     """A member whose certificate has expired is not promoted, and says why; the next site.yml mends it, the master last."""
     master = story.master()
     standby = next(host for host in MEMBERS if host != master)
-    path = "/etc/ssod/tls/server.pem"
-    env.ssh(standby, f"cat >{path}", stdin=expired(env.ssh_bytes(standby, f"cat {path}")))
+    issue_again(env, standby, -1)
     wait_for(lambda: "expired" in " ".join(story.server(standby)["unfit"]), "the member says that its certificate has expired", 20)
     score = f"attrd_updater --query --name master-sso-master --node {standby}"
     wait_for(lambda: 'value="-1"' in env.ssh(master, score), "the cluster does not promote it", 20)
@@ -117,4 +102,5 @@ with Watch(env) as watch:
 
 story.tell(lambda: story.database_killed(lambda: "db1", restart_database))
 removed()
+incidents.tell(story)
 story.end("cluster", watch, second)

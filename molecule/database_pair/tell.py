@@ -6,6 +6,7 @@ import time
 
 from failover import POSTMASTER, Failover
 from leaks import Watch
+from runbooks import Runbooks
 from story import APPLICATION, PROJECT, Environment, PromiseBroken, promise, say, wait_for
 
 MEMBERS = ["c1", "c2"]
@@ -114,4 +115,10 @@ story.probes.start()
 for fault in (story.power_off, story.standby_lost, story.both_lost_in_turn, story.moved, story.both_rebooted):
     fault()
 story.probes.stop()
+book = Runbooks(env, "database_pair")
+standby = next(host for host in MEMBERS if host != story.master())
+for _block in range(3):
+    book.run("cluster-two-members", standby)
+book.end()
+story.settle()
 story.end("database_pair", watch, second)

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 from xml.etree import ElementTree
 
+from faults import blackhole, fill_disk, free_disk, heal, signal_ssod
 from leaks import Watch, secrets_of
 from story import TESTHOSTS, Environment, Probes, PromiseBroken, Run, Seen, acknowledged_lost, promise, say, wait_for, write_report
 
@@ -187,10 +188,10 @@ class Failover:
     # --- the faults
 
     def killed(self) -> None:
-        self.fault("ssod killed", lambda old, _: self._signal(old, "KILL"), takes_down=True)
+        self.fault("ssod killed", lambda old, _: signal_ssod(self.env, old, "KILL"), takes_down=True)
 
     def frozen(self) -> None:
-        self.fault("ssod frozen", lambda old, _: self._signal(old, "STOP"), takes_down=True)
+        self.fault("ssod frozen", lambda old, _: signal_ssod(self.env, old, "STOP"), takes_down=True)
 
     def power_off(self) -> None:
         self.fault("power-off", lambda old, _: self.power("off", old), takes_down=True)
@@ -202,7 +203,7 @@ class Failover:
         """The active host and the other members see each other no more; clients, fences and the quorum device see all of them."""
 
         def break_it(old: str, _other: str) -> list[str]:
-            self._blackhole(old)
+            blackhole(self.env, old, self._others(old))
             began = time.time()
             return [wait_for(lambda: self._fenced_since(began - 1), "one side is fenced", 60)]
 
@@ -233,13 +234,12 @@ class Failover:
         """Every byte of the active host's disk is taken; another member becomes the master, and it comes back when there is space."""
 
         def break_it(old: str, _other: str) -> list[str]:
-            self.env.ssh(old, "fallocate --length $(($(stat --file-system --format '%f * %S' /var/tmp) + (1 << 30))) /var/tmp/filler; "
-                              "dd if=/dev/zero of=/var/tmp/filler2 bs=4096 2>/dev/null; sync; ! echo x >/var/tmp/filler3", check=False)  # fmt: skip
+            fill_disk(self.env, old)
             wait_for(lambda: self._master_seen() not in {old, ""}, "another member is the master", 60)
             return [old] if self.with_database else []
 
         def mend(old: str, _other: str) -> None:
-            self.env.ssh(old, "rm -f /var/tmp/filler /var/tmp/filler2 /var/tmp/filler3")
+            free_disk(self.env, old)
             self.env.ssh(old, "crm_resource --cleanup 2>&1", check=False)
 
         self.fault("disk full", break_it, mend, takes_down=False)
@@ -259,13 +259,6 @@ class Failover:
         except PromiseBroken:
             return ""
 
-    def _signal(self, host: str, signal: str) -> None:
-        pid = int(self.env.ssh(host, "systemctl show ssod -p MainPID --value"))
-        if pid <= 1:
-            raise PromiseBroken(f"ssod of {host} does not run")
-        self.env.ssh(host, f"kill -{signal} {pid}")
-        wait_for(lambda: self.env.ssh(host, "systemctl show ssod -p MainPID --value").strip() not in {str(pid), "0"}, "it is replaced", 60)
-
     def _fenced_since(self, began: float) -> str:
         return next((system for at, system, action in self._fenced() if at >= began and action == "ForceOff"), "")
 
@@ -274,14 +267,10 @@ class Failover:
         wait_for(lambda: self._fenced_since(began) == old, f"{old} is fenced", 60)
 
     def _others(self, host: str) -> list[str]:
-        return [self.env.variables[name]["ansible_host"] for name in self.members if name != host]
-
-    def _blackhole(self, host: str) -> None:
-        self.env.ssh(host, "; ".join(f"ip route add blackhole {address}/32" for address in self._others(host)))
+        return [name for name in self.members if name != host]
 
     def _heal(self, old: str, _other: str) -> None:
-        # A fenced host has lost its routes with its power.
-        self.env.ssh(old, "; ".join(f"ip route del blackhole {address}/32 2>/dev/null" for address in self._others(old)), check=False)
+        heal(self.env, old, self._others(old))
 
     # --- and reported
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from story import PROJECT
 
 # What a release is made of, as far as a playbook needs it.
-PARTS = ("galaxy.yml", "meta", "ocf", "playbooks", "plugins", "roles", "scripts", "daemon")
+PARTS = ("galaxy.yml", "meta", "ocf", "extensions", "playbooks", "plugins", "roles", "scripts", "daemon")
 
 MIGRATION = '''"""A column that only the next release knows."""
 

@@ -240,9 +240,59 @@ def test_a_value_that_does_not_open_is_left_and_named(run: Run) -> None:
             database.execute("UPDATE config_value SET envelope = x'01' WHERE name = 'a'")
         await rotate(m1, s1)
         batch = await m1.rotation.renew(ADMIN, None, 100)
-        assert (batch.renewed, [place.owner for place in batch.damaged]) == (1, ["a"])
+        assert (batch.renewed, [place.owner for place in batch.damaged], m1.tally.damaged) == (1, ["a"], 1)
         assert (await m1.rotation.prune(ADMIN, 0, 0, dry_run=False)).pruned == []
         assert ("user:admin", "re-encrypt values", "app/a/x", "ciphertext-rejected") in m1.audit.lines
+
+    run(story)
+
+
+def test_the_master_keeps_count_of_what_is_left(run: Run) -> None:
+    """From step to step, without a question to the database but the first; another server says nothing of it."""
+
+    async def story(world: World) -> None:
+        m1, s1 = await world.servers("m1", "s1")
+        await with_fields(m1, s1)
+        for name in ("a", "b", "c"):
+            await written(s1, name, "value")
+        await m1.tally.count()
+        assert (m1.tally.phase, m1.tally.left) == ("idle", 0)
+        await m1.rotation.prepare(ADMIN)
+        assert m1.tally.phase == "prepared"
+        backed_up(m1)
+        await m1.membership.observe()
+        assert m1.tally.phase == "backed_up"
+        await m1.rotation.switch(ADMIN, [], 1, dry_run=False)
+        assert (await m1.rotation.progress(ADMIN)).left == m1.tally.left == 3
+        await m1.rotation.renew(ADMIN, None, 2)
+        assert (m1.tally.phase, m1.tally.left, m1.tally.renewed) == ("re_encrypting", 1, 2)
+        await m1.rotation.renew(ADMIN, None, 2)
+        assert (m1.tally.phase, m1.tally.left, m1.tally.renewed) == ("idle", 0, 3)
+        await s1.tally.count()
+        assert (s1.tally.phase, s1.tally.left, s1.tally.renewed) == (None, None, 0)
+
+    run(story)
+
+
+def test_a_master_knows_of_a_rotation_that_another_one_left(run: Run) -> None:
+    """It counts by itself, and a batch that is done while it counts is not taken back by that."""
+
+    async def story(world: World) -> None:
+        m1, m2 = await world.servers("m1", "m2")
+        await with_fields(m1, m2)
+        for name in ("a", "b"):
+            await written(m1, name, "value")
+        await rotate(m1, m2)
+        await m1.rotation.renew(ADMIN, None, 1)
+        await m2.mastership.activate(ADMIN, None, dry_run=False)
+        assert m2.tally.left is None
+        await m2.tally.count()
+        assert (m2.tally.phase, m2.tally.left) == ("re_encrypting", 1)
+        current = m2.environment.read().current_key_id
+        assert current is not None
+        await m2.rotation.renew(ADMIN, None, 1)
+        m2.tally.know(current, 1, 0)  # counted before the batch, told after it
+        assert m2.tally.left == 0
 
     run(story)
 

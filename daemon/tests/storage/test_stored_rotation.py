@@ -153,6 +153,11 @@ def renew(rotation: RotationRepository, after: ValuePlace | None, limit: int) ->
     return values
 
 
+def test_what_is_left_is_counted_by_its_keys(rotation: RotationRepository, filled: ApplicationRepository) -> None:
+    """Of both kinds of values; of no key, nothing."""
+    assert [rotation.left(keys) for keys in ([OLD], [NEW], [], [OLD, NEW])] == [len(PLACES), 0, 0, len(PLACES)]
+
+
 @pytest.mark.parametrize("limit", [1, 3, 6, 7, 8, 100])
 def test_all_values_are_brought_over_whatever_the_batch(
     environment: EnvironmentRepository, rotation: RotationRepository, filled: ApplicationRepository, limit: int

@@ -14,6 +14,7 @@ from ssod.service.authority import Authority
 from ssod.service.membership import Membership
 from ssod.service.offload import Offload
 from ssod.service.sealed_cache import WRITE_PAUSE, SealedCache
+from ssod.service.tally import Tally
 from ssod.storage.records import Environment, ServerRecord
 from ssod.storage.repository import Database
 
@@ -37,6 +38,10 @@ MANDATE_UNMINDED = 5.0
 ANCHOR_PAUSE = 30.0
 # What a sync of the log to the disk may take before it is said; it delays nobody.
 ANCHOR_LIMIT = 5.0
+# Between two counts of the values that a rotation has left. A count goes through those; without a rotation there are none.
+TALLY_PAUSE = 60.0
+# Between two looks at the sealed copy: whoever counts the standbys that could be promoted must not count one whose copy is gone.
+SEAL_PAUSE = 15.0
 
 
 async def forever(work: Callable[[], Awaitable[None]], failed: Callable[[BaseException], None], pause: float) -> None:
@@ -101,6 +106,33 @@ class CacheKeeper:
     async def once(self) -> None:
         await self._cache.note_use()
         await asyncio.sleep(min(WRITE_PAUSE, self._cache.max_age / 10))  # the interval is the promise
+
+
+class SealKeeper:
+    """Looks, every now and then, whether the sealed copy is on the disk still. Nothing tells of a file that somebody takes away."""
+
+    def __init__(self, membership: Membership) -> None:
+        self._membership = membership
+
+    async def once(self) -> None:
+        await self._membership.sealing.check()
+        await asyncio.sleep(SEAL_PAUSE)  # the interval is the promise
+
+
+class TallyKeeper:
+    """Has the master know what a rotation has left, also one that another master, or this one before its restart, has begun."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._due = 0.0
+
+    async def once(self) -> None:
+        if self._tally.is_unknown or time.monotonic() >= self._due:
+            self._due = time.monotonic() + TALLY_PAUSE
+            with suppress(DatabaseUnavailable):  # the watcher says so
+                await self._tally.count()
+        # The interval is the promise: as often a master looks at the database, from which this is known.
+        await asyncio.sleep(WATCH_AS_MASTER)
 
 
 class Watcher:

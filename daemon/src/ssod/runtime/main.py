@@ -27,7 +27,7 @@ from ssod.runtime.clock import SystemClock
 from ssod.runtime.hook import Hook
 from ssod.runtime.journald import JournalCopy
 from ssod.runtime.listener import Listener
-from ssod.runtime.loops import ANCHOR_LIMIT, Anchors, CacheKeeper, Follower, Warden, Watcher, forever
+from ssod.runtime.loops import ANCHOR_LIMIT, Anchors, CacheKeeper, Follower, SealKeeper, TallyKeeper, Warden, Watcher, forever
 from ssod.runtime.mandate import ClusterMandate, OperatorMandate
 from ssod.runtime.metrics import Metrics
 from ssod.runtime.notify import SystemdNotifier
@@ -41,10 +41,12 @@ from ssod.service.membership import Membership
 from ssod.service.node import Node
 from ssod.service.offload import Offload, database_silent, disk_silent
 from ssod.service.sealing import Sealing, sealing_of
+from ssod.service.tally import Tally
 from ssod.storage.certificates import CertificateRepository
 from ssod.storage.engine import connect
 from ssod.storage.records import Certificate
 from ssod.storage.repository import Database, EnvironmentRepository, ServerRepository
+from ssod.storage.rotation import RotationRepository
 from ssod.storage.standing import StandingRepository
 from ssod.transport import tls
 from ssod.transport.app import App
@@ -117,7 +119,8 @@ class Daemon:
         )
         self._feed = Feed(lambda: os.urandom(8).hex())
         self._listener = Listener(self._database, self._feed, self._authority, Offload(1), journal.info)
-        metrics = Metrics(self._node, self._expires_timestamp)
+        self._tally = Tally(self._node, RotationRepository(self._database), self._offload)
+        metrics = Metrics(self._node, self._expires_timestamp, self._tally)
         held = Held(
             self._membership,
             self._database,
@@ -125,6 +128,7 @@ class Daemon:
             self._audit,
             self._feed,
             metrics,
+            self._tally,
             self._offload,
             self._disk,
             lambda: self._identity,
@@ -151,8 +155,8 @@ class Daemon:
         warden = Warden(self._membership)
         cache = self._membership.sealing.cache
         loops: list[Callable[[], Awaitable[None]]] = [CacheKeeper(cache).once] if cache is not None else []
-        loops += [watcher.once, follower.once, warden.once, self._anchors.once]
-        return [*loops, self._listener.once, self._listener.keep_authority, *self._hook.loops()]
+        loops += [watcher.once, follower.once, warden.once, self._anchors.once, self._listener.once, self._listener.keep_authority]
+        return [*loops, SealKeeper(self._membership).once, TallyKeeper(self._tally).once, *self._hook.loops()]
 
     def _database_silent(self, seconds: float) -> SsodError | OSError:
         # Its threads would wait for as long as it is silent, and be missing when there is a database again.

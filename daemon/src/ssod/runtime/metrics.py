@@ -14,6 +14,7 @@ from ssod import __version__
 from ssod.core.refusals import days_left
 from ssod.errors import SsodError
 from ssod.service.node import Node
+from ssod.service.tally import PHASES, Tally
 
 
 class _NodeCollector(Collector):
@@ -91,10 +92,32 @@ class _ValuesCollector(Collector):
         yield family
 
 
+class _RotationCollector(Collector):
+    """What the master knows of its rotation. Another server knows nothing of it, and has no such series but the counter."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        tally = self._tally
+        renewed = "Values that this server has re-encrypted under another master secret."
+        yield CounterMetricFamily("ssod_rotation_values_renewed", renewed, value=tally.renewed)
+        if tally.phase is not None:
+            phase = GaugeMetricFamily("ssod_rotation_phase", "Which step a rotation is in: 1 for that one.", labels=["phase"])
+            for each in PHASES:
+                phase.add_metric([each], float(each == tally.phase))
+            yield phase
+        if tally.left is not None:
+            yield GaugeMetricFamily("ssod_rotation_values_remaining", "Values under a retired master secret.", value=tally.left)
+            damaged = "Values that did not open when this server last went through them, and were left as they were."
+            yield GaugeMetricFamily("ssod_rotation_values_damaged", damaged, value=tally.damaged)
+
+
 class Metrics:
-    def __init__(self, node: Node, certificate_expires: Callable[[], float]) -> None:
+    def __init__(self, node: Node, certificate_expires: Callable[[], float], tally: Tally) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_NodeCollector(node, certificate_expires))
+        self._registry.register(_RotationCollector(tally))
         # Counted by one thread, for every value: a plain number costs a tenth of a Counter with its lock.
         self._values = {"encrypt": 0, "decrypt": 0}
         self._registry.register(_ValuesCollector(self._values))

@@ -28,6 +28,7 @@ from ssod.service.secret import Secret
 from ssod.service.sso import Sso
 from ssod.service.store_export import StoreExport
 from ssod.service.store_import import StoreImport
+from ssod.service.tally import Tally
 from ssod.service.tickets import Tickets
 from ssod.service.units import UnitCredentials
 from ssod.storage.applications import ApplicationRepository
@@ -68,6 +69,7 @@ class Held(NamedTuple):
     audit: Audit
     feed: Feed
     metrics: Metrics
+    tally: Tally
     offload: Offload
     disk: Offload
     identity: Callable[[], Identity]
@@ -83,7 +85,7 @@ class UseCases(NamedTuple):
 
 
 def use_cases(held: Held) -> UseCases:
-    membership, database, authority, audit, feed, metrics, offload, disk, identity, certificate_problem = held
+    membership, database, authority, audit, feed, metrics, tally, offload, disk, identity, certificate_problem = held
     node, chance = membership.node, os.urandom
     environment, servers = EnvironmentRepository(database), ServerRepository(database)
     standing, stored = StandingRepository(database), MappingRepository(database)
@@ -101,7 +103,7 @@ def use_cases(held: Held) -> UseCases:
     certificates = Certificates(CertificateRepository(database), authority, audit, offload, node.clock)
     fitness = Fitness(node, membership, audit, disk, certificate_problem, lambda: database.read_only)
     mastership = MastershipService(node, membership, environment, authority, audit, offload, fitness, journal.warning)
-    rotation = Rotation(node, membership, environment, RotationRepository(database), authority, audit, offload, chance)
+    rotation = Rotation(node, membership, environment, RotationRepository(database), authority, audit, offload, chance, tally)
     store = StoreRepository(database)
     export = StoreExport(store, environment, authority, audit, offload)
     load = StoreImport(node, store, authority, encryption, audit, offload, chance)

@@ -29,6 +29,7 @@ from ssod.service.offload import Offload
 from ssod.service.ports import Audit, Call, Noticed
 from ssod.service.sealing import as_the_database_says
 from ssod.service.secret import instant_text
+from ssod.service.tally import Tally
 from ssod.storage.records import Environment, KeyRecord, NextKey
 from ssod.storage.repository import EnvironmentRepository
 from ssod.storage.rotation import RotationRepository, ValuePlace
@@ -99,6 +100,7 @@ class Rotation:
         audit: Audit,
         offload: Offload,
         random: Random,
+        tally: Tally,
     ) -> None:
         self._node = node
         self._membership = membership
@@ -108,6 +110,7 @@ class Rotation:
         self._audit = audit
         self._offload = offload
         self._random = random
+        self._tally = tally
         self._one_at_a_time = asyncio.Lock()
 
     def _may(self, call: Call) -> None:
@@ -115,8 +118,12 @@ class Rotation:
 
     async def progress(self, call: Call) -> Progress:
         self._may(call)
+        before = self._tally.renewed
         environment = await self._offload(self._environment.read)
-        return Progress(environment, await self._offload(self._repository.counts))
+        progress = Progress(environment, await self._offload(self._repository.counts))
+        if environment.current_key_id is not None:
+            self._tally.know(environment.current_key_id, progress.left, before)
+        return progress
 
     async def _begin(self, call: Call) -> tuple[Environment, Keyring, bytes]:
         """What a master acts on: the environment as it is now, the keyring, and the id of the current secret."""
@@ -250,6 +257,7 @@ class Rotation:
         count = await self._offload(
             self._repository.replace, self._node.state.server, self._node.state.epoch, keyring.current.id, renewed
         )
+        self._tally.batch(count, len(damaged), first=after is None)
         return Batch(count, values[-1].place if len(values) == limit else None, damaged)
 
     async def prune(self, call: Call, days: int, count: int, *, dry_run: bool) -> Pruned:

@@ -77,6 +77,16 @@ class RotationRepository:
                     found[key_id] = found.get(key_id, 0) + count
         return found
 
+    def left(self, retired: Collection[bytes]) -> int:
+        """How many values are under these keys. What is under others costs nothing: there is an index."""
+        if not retired:
+            return 0
+        with self._database.reads() as connection:
+            return sum(
+                connection.execute(select(func.count()).where(table.c.key_id.in_(retired))).scalar_one()
+                for table, _ in TABLES.values()
+            )
+
     def under_others(self, key_id: bytes, after: ValuePlace | None, limit: int) -> list[StoredValue]:
         """Up to `limit` values that come after that place and are under another key than `key_id`."""
         values: list[StoredValue] = []
