@@ -89,8 +89,8 @@ names = {rule["name"] for group in ask(f"{PROMETHEUS}/rules")["data"]["groups"] 
 promise("SsoMasterLost" in names, f"Prometheus has the rules: {len(names)}")
 wait_for(lambda: alerts() == {}, "a healthy environment has no alert", 30)
 
-refuses_clusters(env)
 listener = Listener(env)
+refuses_clusters(env)
 env.must("holdfast.sso.site")
 promise(env.must("holdfast.sso.site").changed == 0, "a second run of site.yml changes nothing")
 listener.prepare("promote", 5)
