@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from ssod.core.states import Mastership
 from ssod.errors import SsodError
-from ssod.service.membership import NO_KEYRING, Membership
+from ssod.service.membership import Membership
 from ssod.service.node import Node
 from ssod.service.offload import Offload
 from ssod.service.ports import Audit
+from ssod.service.sealing import NO_KEYRING, unfit
 from ssod.storage.records import Environment
 
 COULD_BE_MASTER = 100
@@ -84,7 +85,7 @@ class Fitness:
         if environment is not None:
             if node.state.server not in self._membership.enrolled:
                 failed.append(f"server {node.state.server} is not enrolled")
-            failed.extend(self._membership.unfit(environment))
+            failed.extend(unfit(node.keyring, environment))
         elif node.keyring is None:
             failed.append(NO_KEYRING)
         return failed

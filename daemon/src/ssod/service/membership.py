@@ -32,15 +32,13 @@ from ssod.service.node import Node
 from ssod.service.notices import Notices
 from ssod.service.offload import Offload
 from ssod.service.ports import Audit, PeerFailed, PeerRefused, PeerRenewed, Peers
-from ssod.service.sealing import Sealing, as_the_database_says
+from ssod.service.sealing import Sealing, as_the_database_says, unfit
 from ssod.service.under_way import UnderWay
 from ssod.storage.records import Environment, Look, ServerRecord, ServerReport
 from ssod.storage.repository import EnvironmentRepository, ServerRepository
 
 # Status is asked by monitoring and by people, many at once: one look serves them all.
 LOOK_PAUSE = 0.5
-
-NO_KEYRING = "this host holds no keyring, neither cached nor sealed: restore the backup first (`ssoctl secret restore FILE`)"
 
 
 class Membership:
@@ -219,7 +217,7 @@ class Membership:
         if not self.node.mandate.given():
             self._do_not_resume(environment, self.node.mandate.missing())
             return
-        failed = self.unfit(environment)
+        failed = unfit(self.node.keyring, environment)
         if failed:
             self._warn(f"the database calls this server the master, and it cannot act as one: {'; '.join(failed)}")
             self._do_not_resume(environment, failed[0])
@@ -249,24 +247,6 @@ class Membership:
         if node.state.mastership is Mastership.PASSIVE and environment.confirmation is not None:
             # Of this server's own, before it was killed perhaps: its port is in this process's hands, so no other acts by that.
             node.owed = (environment.epoch, environment.confirmation)
-
-    def unfit(self, environment: Environment) -> list[str]:
-        """Why this host's keyring is not the one that the database needs; empty when it is. Which of its secrets is the current one
-        is for the database to say, also for one that was restored from before a rotation.
-        """
-        if environment.current_key_id is None:
-            return []
-        if self.node.keyring is None:
-            return [NO_KEYRING]
-        keyring = as_the_database_says(self.node.keyring, environment)
-        failed = keyring.failed_canaries(environment.canaries)
-        if keyring.environment != environment.id:
-            failed.append("the keyring belongs to another environment")
-        if keyring.current.id != environment.current_key_id:
-            failed.append(
-                f"the current key id is {keyring.current.id.hex()}, the database needs {environment.current_key_id.hex()}"
-            )
-        return failed
 
     async def _note_backup(self, environment: Environment) -> None:
         """The master learns of a verified backup from the database, and the others from the master."""

@@ -26,6 +26,26 @@ def as_the_database_says(keyring: Keyring, environment: Environment) -> Keyring:
     return keyring.with_current(current).with_backup(environment.backup is not None)
 
 
+NO_KEYRING = "this host holds no keyring, neither cached nor sealed: restore the backup first (`ssoctl secret restore FILE`)"
+
+
+def unfit(keyring: Keyring | None, environment: Environment) -> list[str]:
+    """Why a keyring is not the one that the database needs; empty when it is. Which of its secrets is the current one is for the
+    database to say, also for one that was restored from before a rotation.
+    """
+    if environment.current_key_id is None:
+        return []
+    if keyring is None:
+        return [NO_KEYRING]
+    keyring = as_the_database_says(keyring, environment)
+    failed = keyring.failed_canaries(environment.canaries)
+    if keyring.environment != environment.id:
+        failed.append("the keyring belongs to another environment")
+    if keyring.current.id != environment.current_key_id:
+        failed.append(f"the current key id is {keyring.current.id.hex()}, the database needs {environment.current_key_id.hex()}")
+    return failed
+
+
 def fitting(keyring: Keyring, environment: Environment | None) -> Keyring | None:
     """A keyring of this host's disk as it may be used; None where the database was asked, and the keyring opens no canary of it."""
     if environment is None:
