@@ -8,6 +8,7 @@ import pytest
 from hosts import ADMIN, Host, World
 
 from ssod.core.access import Caller
+from ssod.core.silence import SILENT_SECONDS
 from ssod.core.states import SILENT_SECONDS
 from ssod.service.page import CLUSTER, Page
 from ssod.storage.records import ServerReport
@@ -94,6 +95,23 @@ def test_an_old_master_is_behind_when_another_has_been_promoted(run: Run) -> Non
         assert states(page) == {"m1": ("standby", "behind"), "m2": ("master", "attached")}
         assert page.level([]) == "warning"
         assert page.concerns() == ["m1 is behind: it last said that it follows epoch 1, and this is epoch 2"]
+
+    run(story)
+
+
+def test_a_master_that_nobody_asks_anything_is_not_silent(run: Run) -> None:
+    """It says how it is once a refresh, also when nothing has changed; and who is attached to it knows anyhow."""
+
+    async def story(world: World) -> None:
+        m1, s1 = await world.servers("m1", "s1")
+        await m1.membership.observe()
+        for _ in range(3):
+            world.clock.seconds += SILENT_SECONDS / 2
+            await m1.membership.observe()
+            await s1.membership.noticed()
+        assert states(await looked(s1))["m1"] == ("master", "attached")
+        (reported,) = [each for each in m1.servers.all() if each.name == "m1"]
+        assert reported.last_seen == world.clock.now().utc
 
     run(story)
 

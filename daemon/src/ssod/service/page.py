@@ -76,6 +76,8 @@ class Page:
             lapsed = node.attachment is not state.attachment
             reason = node.removed or ("the master has not been heard of for too long" if lapsed else state.reason)
             return Standing(server.name, position, node.attachment.value, reason, state.since.utc)
+        if server.name == state.master and node.attached and state.last_seen is not None:
+            return Standing(server.name, position, "attached", "this server is attached to it", state.last_seen.utc)
         if server.name == state.master and node.attachment is Attachment.DETACHED:
             return Standing(server.name, position, "lost", f"this server does not reach it: {state.reason}", state.since.utc)
         return Standing(server.name, position, *self._as_reported(server, environment), server.last_seen)
