@@ -9,7 +9,6 @@ from hosts import ADMIN, Host, World
 
 from ssod.core.access import Caller
 from ssod.core.silence import SILENT_SECONDS
-from ssod.core.states import SILENT_SECONDS
 from ssod.service.page import CLUSTER, Page
 from ssod.storage.records import ServerReport
 
