@@ -95,7 +95,9 @@ class Incidents:
             master, standby = self.roles()
             self.env.power("off", master)
             self.env.must("holdfast.sso.promote_master", "-e", f"sso_new_master={standby}")
-        old = next(host for host in SERVERS if not self._is_on(host))
+        off = [host for host in SERVERS if not self._is_on(host)]
+        promise(len(off) == 1, f"the old master is off: {off or self._unwell()}")
+        (old,) = off
         self.on(old)
         wait_for(lambda: self.server(old)["mastership"] == "passive" and self.server(old)["state"] == "attached", f"{old} is a standby", 60)
         self.book.run("old-master-returns", old)

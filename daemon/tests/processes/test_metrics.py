@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,3 +91,15 @@ def test_a_sealed_copy_that_is_taken_away_is_missed_and_made_again(fleet: Callab
     m2.sealed.rmdir()
     wait_for(lambda: samples(m2)["ssod_sealed_copy_current", ""] == 1, "there is another one", 2 * SEAL_PAUSE + 10)
     assert m2.sealed.is_file()
+
+
+def test_a_reload_does_not_leave_a_server_without_an_answer_for_two_intervals(fleet: Callable[..., Fleet]) -> None:
+    """The question that waits at the master is cut off by it; the next one is answered at once."""
+    s1 = fleet("m1", "s1")["s1"]
+
+    def age() -> float:
+        return samples(s1)["ssod_last_refresh_age_seconds", ""]
+
+    wait_for(lambda: age() > 2, "it waits at the master")
+    s1.send(signal.SIGHUP)
+    wait_for(lambda: age() < 1, "the master has answered")

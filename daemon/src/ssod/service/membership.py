@@ -314,7 +314,8 @@ class Membership:
             fetched = await self.peers.fetch(master, etag, wait)
             problem = self._refuse(fetched.keyring)
         except PeerRenewed:
-            return node.attached
+            # The answer that was cut off was due within the interval: another whole one would be more than being attached allows.
+            return await self.follow(master, 0.0) if wait else node.attached
         except PeerFailed as error:
             problem = str(error)
             await self._mind_removal(enrolled=not isinstance(error, PeerRefused))
