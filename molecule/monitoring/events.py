@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,9 +29,7 @@ class Listener:
         self.address = self._own_address(env.variables["db1"]["ansible_host"])
         inventory = env.state / "listener.yml"
         host = {
-            "ansible_connection": "local",
             "ansible_host": self.address,
-            "ansible_python_interpreter": sys.executable,
             "ansible_ssh_private_key_file": env.variables["db1"]["ansible_ssh_private_key_file"],  # by which it knows its environment
             "sso_event_directory": str(self.directory),
         }
