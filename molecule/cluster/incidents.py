@@ -58,6 +58,7 @@ def no_quorum(story: Failover, book: Runbooks) -> None:
     # It was fenced, and by that switched on, if its fence answers.
     if not env.ssh(lost, "echo up", check=False):
         env.power("on", lost)
+    book.run("cluster-no-quorum", left)
     story.settle()
 
 
