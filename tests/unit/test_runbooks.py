@@ -18,7 +18,7 @@ import runbooks  # noqa: E402  of the scenarios
 
 PAGES = sorted(path.stem for path in runbooks.DIRECTORY.glob("*.md") if path.stem != "README")
 # What begins a line that somebody is to run.
-PROGRAMS = re.compile(r"(?:ansible-playbook|ssoctl|systemctl|journalctl|crm_\w+|stonith_admin|corosync-\w+|attrd_updater|pg_\w+|df|runuser|/usr/)")
+PROGRAMS = re.compile(r"(?:ansible-playbook|ssoctl|systemctl|journalctl|crm_\w+|stonith_admin|corosync-\w+|attrd_updater|sed|mv|pg_\w+|df|runuser|/usr/)")
 
 
 def commands(page: str) -> list[str]:
