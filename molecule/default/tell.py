@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 from leaks import Watch, secrets_of
 from story import PROJECT, Environment, Probes, promise, write_report
 
 SAMPLE = str(PROJECT / "samples" / "store_port_configuration.yml")
 PASSWORD = "sample-Blue-Harbour-42"  # noqa: S105  the sample's, in samples/sftp-receive-location.yml
 HOST = "sso1"
+
+def acts_shown(user: str) -> bool:
+    """Whether the status page of this host shows its last acts to a user of it."""
+    program = "import urllib.request; print(urllib.request.urlopen(\"http://127.0.0.1:7480/v1/page\").read().decode())"
+    page = json.loads(env.ssh(HOST, f"setpriv --reuid {user} --regid {user} --init-groups python3 -c '{program}'"))
+    promise(page["status"]["server"]["name"] == HOST and page["level"] == "well", f"the status page says to {user} that all is well")
+    return page["acts"] is not None
+
 
 env = Environment("mol-default", PROJECT / "inventories" / "embedded" / "groups.yml")
 Probes(env, [HOST]).equip(HOST)
@@ -33,6 +43,8 @@ with Watch(env) as watch:
     env.ssh(HOST, "systemctl restart ssod")
     revealed = env.must_ask(HOST, "GET", "/v1/applications/sftp-receive/config/orders-in?reveal=true")
     promise(revealed["properties"]["password"] == PASSWORD, "the password reads back decrypted after a restart of ssod")
+
+    promise(acts_shown("root") and not acts_shown("daemon"), "it shows the last acts to an SSO administrator, and to nobody else")
 
 leaked = watch.leaks(secrets_of(env) | {"the sample's password": PASSWORD.encode()})
 promise(leaked == [], f"no secret is in any output, journal, diff, argv, environment or core file: {leaked}")
