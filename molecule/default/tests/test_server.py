@@ -62,13 +62,14 @@ def test_files_belong_to_whom_they_should(host: Any, path: str, user: str, group
 
 
 def test_only_its_faces_listen(host: Any) -> None:
-    """The unix socket is open to all callers, that of systemd to nobody else, the mutual-TLS port listens, and nothing else does."""
+    """The unix socket is open to all callers, that of systemd to nobody else, the mutual-TLS port and the status page
+    listen, and nothing else does."""
     assert host.socket("tcp://0.0.0.0:7443").is_listening
     assert host.file("/run/ssod/ssod.sock").mode & 0o777 == 0o666
     assert host.file("/run/ssod/credentials.sock").mode & 0o777 == 0o600
     listening = host.check_output("ss -H -l -n -p -t -u -x").splitlines()
     ours = [line.split() for line in listening if '"ssod"' in line or '"python' in line]
-    assert sorted(words[4] for words in ours) == ["/run/ssod/credentials.sock", "/run/ssod/ssod.sock", "0.0.0.0:7443"], ours
+    assert sorted(words[4] for words in ours) == ["/run/ssod/credentials.sock", "/run/ssod/ssod.sock", "0.0.0.0:7443", "127.0.0.1:7480"], ours
 
 
 def test_a_certificate_is_needed_on_the_tls_face(host: Any) -> None:
