@@ -126,7 +126,11 @@ with Watch(env) as watch:
 
     say("the database is restored from before both rotations")
     env.must_ask("s1", "PUT", "/v1/applications/kept/config/in", {"properties": {"password": "from after"}})
+    # As the runbook database-lost has it: a server that looks at the database meanwhile, table after table, would deadlock with it.
+    sessions = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'ssod'"
+    env.ssh("db1", f'runuser -u postgres -- psql --dbname=sso --command="alter role ssod nologin" --command="{sessions}"')
     env.ssh("db1", f"runuser -u postgres -- pg_restore --clean --if-exists --single-transaction --dbname=sso {DUMP}")
+    env.ssh("db1", 'runuser -u postgres -- psql --dbname=sso --command="alter role ssod login"')
     wait_for(lambda: not server("s3")["can_encrypt"], "an older copy of the database is noticed", 60)
     env.must("holdfast.sso.promote_master", "-e", "sso_new_master=m2")
     wait_for(settled, "every server works with it", 60)
