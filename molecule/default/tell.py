@@ -11,6 +11,7 @@ SAMPLE = str(PROJECT / "samples" / "store_port_configuration.yml")
 PASSWORD = "sample-Blue-Harbour-42"  # noqa: S105  the sample's, in samples/sftp-receive-location.yml
 HOST = "sso1"
 
+
 def acts_shown(user: str) -> bool:
     """Whether the status page of this host shows its last acts to a user of it."""
     program = "import urllib.request; print(urllib.request.urlopen(\"http://127.0.0.1:7480/v1/page\").read().decode())"

@@ -94,7 +94,7 @@ class Runbooks:
 
     def __init__(self, env: Environment, scenario: str) -> None:
         self._env = env
-        self._pages = {page for page, (name, _) in PAGES.items() if name == scenario}
+        self._pages = {page for page, (name, _what) in PAGES.items() if name == scenario}
         self._ran: dict[str, list[str]] = {page: [] for page in self._pages}
         self._printed = dict.fromkeys(self._pages, "")
         self.seconds: dict[str, float] = dict.fromkeys(sorted(self._pages), 0.0)
@@ -121,7 +121,7 @@ class Runbooks:
             run = self._env.playbook(argv[1], *argv[2:inventory], *argv[inventory + 2 :])
             ended, printed = run.code, run.output
         else:
-            printed, _, number = self._env.ssh(at, f"{{ {line}\n}} 2>&1; code=$?; echo; echo $code", check=False).rstrip("\n").rpartition("\n")
+            printed, _newline, number = self._env.ssh(at, f"{{ {line}\n}} 2>&1; code=$?; echo; echo $code", check=False).rstrip("\n").rpartition("\n")
             ended = int(number)
         if ended != code:
             raise PromiseBroken(f"{line} ended with {ended}, and not with {code}: {printed}")

@@ -34,11 +34,11 @@ def test_each_page_has_a_scenario_that_runs_it() -> None:
 
 def test_each_scenario_runs_its_pages_to_the_end() -> None:
     """`Runbooks.end` refuses a block that was not run; a scenario that does not come to it has run nothing."""
-    for scenario in {scenario for scenario, _ in runbooks.PAGES.values()}:
+    for scenario in {scenario for scenario, _what in runbooks.PAGES.values()}:
         told = "".join(path.read_text() for path in (PROJECT / "molecule" / scenario).glob("*.py"))
         assert f'Runbooks({"story.env" if scenario == "cluster" else "env"}, "{scenario}")' in told, scenario
         assert "book.end()" in told, scenario
-        pages = {page for page, (name, _) in runbooks.PAGES.items() if name == scenario}
+        pages = {page for page, (name, _what) in runbooks.PAGES.items() if name == scenario}
         assert set(re.findall(r'book\.run\("([a-z-]+)"', told)) == pages, scenario
 
 
@@ -47,7 +47,7 @@ def test_every_incident_is_told() -> None:
     incidents = importlib.import_module("incidents")
     written = {name for name in vars(incidents.Incidents) if name.replace("_", "-") in runbooks.PAGES}
     told = set(re.findall(r"^        incidents\.(\w+),$", Path(incidents.__file__).read_text(), re.MULTILINE))
-    assert written == told == {page.replace("-", "_") for page, (name, _) in runbooks.PAGES.items() if name == "monitoring"}
+    assert written == told == {page.replace("-", "_") for page, (name, _what) in runbooks.PAGES.items() if name == "monitoring"}
 
 
 @pytest.mark.parametrize("page", PAGES)

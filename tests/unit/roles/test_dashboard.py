@@ -64,7 +64,7 @@ def test_every_metric_is_served() -> None:
     known = documented() | PROMETHEUS_OWN
     for title, target in TARGETS:
         selectors = re.findall(r"([A-Za-z_:][\w:]*)\{([^}]*)\}", target["expr"])
-        bare = set(re.findall(r"\bssod_\w+", target["expr"])) - {name for name, _ in selectors}
+        bare = set(re.findall(r"\bssod_\w+", target["expr"])) - {name for name, _labels in selectors}
         assert selectors, title
         assert not bare, (title, bare)
         for name, labels in selectors:
@@ -76,7 +76,7 @@ def test_it_is_asked_of_the_chosen_data_source() -> None:
     """Of no other: a data source's uid is another on each Grafana."""
     variables = {each["name"]: each for each in DASHBOARD["templating"]["list"]}
     assert variables["datasource"]["type"] == "datasource"
-    sources = [each["datasource"] for each in [*PANELS, *(target for _, target in TARGETS), variables["environment"]]]
+    sources = [each["datasource"] for each in [*PANELS, *(target for _title, target in TARGETS), variables["environment"]]]
     assert {source["uid"] for source in sources} == {"${datasource}"}
 
 
@@ -85,7 +85,7 @@ def test_no_panel_covers_another() -> None:
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
     assert all(panel["title"] and panel["description"] for panel in PANELS)
     places = [(panel["title"], panel["gridPos"]) for panel in DASHBOARD["panels"]]
-    assert all(at["x"] >= 0 and at["x"] + at["w"] <= 24 for _, at in places)
+    assert all(at["x"] >= 0 and at["x"] + at["w"] <= 24 for _panel, at in places)
     for (one, a), (two, b) in itertools.combinations(places, 2):
         beside = a["x"] + a["w"] <= b["x"] or b["x"] + b["w"] <= a["x"]
         apart = a["y"] + a["h"] <= b["y"] or b["y"] + b["h"] <= a["y"]
