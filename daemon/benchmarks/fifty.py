@@ -44,7 +44,7 @@ async def first(peers: HttpPeers, master: ServerRecord) -> str:
             return _held(await peers.fetch(master, None, 0))
         except PeerFailed as error:
             print("failed", error, flush=True)
-            await asyncio.sleep(1)  # as below
+            await asyncio.sleep(1)  # as ssod does, before it asks again
 
 
 async def follow(peers: HttpPeers, master: ServerRecord, etag: str) -> None:

@@ -222,7 +222,6 @@ def _measured(crowd: Crowd, master: Server, size: int, idle: float, stack: conte
     rate = size / crowd.attach(stack)
     handshakes = (cpu_seconds(pid) - before) / size
     say(f"{size:,} servers are attached; the master is measured for {idle:.0f} s")
-    time.sleep(5)  # the last of them are answered, and wait
     began, used = time.monotonic(), cpu_seconds(pid)
     time.sleep(idle)  # what is measured is what the master uses in this time
     load = (cpu_seconds(pid) - used) / (time.monotonic() - began) * 100

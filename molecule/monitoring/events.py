@@ -25,6 +25,7 @@ class Listener:
     def __init__(self, env: Environment) -> None:
         self._env = env
         self.directory = env.state / "control" / "events"
+        self.asked = env.state / "asked.txt"
         self._log = env.state / "rulebook.log"
         self.address = self._own_address(env.variables["db1"]["ansible_host"])
         inventory = env.state / "listener.yml"
@@ -47,7 +48,8 @@ class Listener:
 
     def prepare(self, mode: str, grace: int) -> None:
         """What a person runs once: the certificate and the variables. And the inventory as one directory, which the rulebook takes."""
-        words = ["-e", f"sso_event_mode={mode}", "-e", f"sso_event_grace={grace}"]
+        told = {"sso_event_mode": mode, "sso_event_grace": grace, "sso_event_notify": ["tee", "--append", str(self.asked)]}
+        words = ["-e", json.dumps(told)]
         self._env.must("holdfast.sso.event_listener", *words)
         promise(self._env.must("holdfast.sso.event_listener", *words).changed == 0, "a second run of event_listener changes nothing")
         inventory = self._env.state / "inventory-of-the-listener"
