@@ -51,7 +51,8 @@ from ssod.service.ports import Call
 from ssod.service.store_document import Store
 from ssod.storage.changes import Change, from_payloads, payload
 from ssod.transport import documents as d
-from ssod.transport.app import App, Request, Route, answer, body_as
+from ssod.transport.app import App, Request, Route, answer
+from ssod.transport.bodies import body_as
 from ssod.transport.callers import Callers
 from ssod.transport.description import ANYBODY, DRY_RUN, WAIT, Description
 from ssod.transport.peers import _problem, notice_answer

@@ -140,7 +140,7 @@ with listener.hearing():
     wait_for(listener.open_promotions, "the promotion is open", 90)
     text = listener.open_promotions()[0].read_text(encoding="utf-8")
     promise(f"sso_new_master=m1 -e sso_expected_epoch={new_epoch}" in text, "with the command that does it")
-    wait_for(lambda: listener.asked.exists() and listener.asked.read_text(encoding="utf-8") == text, "a person is asked, once", 30)
+    wait_for(lambda: listener.asked.exists() and listener.asked.read_text(encoding="utf-8").strip() == text.strip(), "a person is asked, once", 30)
     promise(epoch() == new_epoch, "and nothing is done before somebody says yes")
     yes = {"promote": "yes", "environment": listener.variables()["sso_environment"], "epoch": new_epoch}
     listener.tell(yes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qs, unquote
 
 import msgspec
@@ -14,7 +14,6 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from ssod.core.access import Caller
 from ssod.errors import (
-    UNREADABLE,
     BodyTooLarge,
     CertificateRevoked,
     Forbidden,
@@ -30,8 +29,6 @@ from ssod.service.ports import Call
 from ssod.transport.callers import Callers
 from ssod.transport.description import Description
 from ssod.transport.protocol import Peer, TlsPeer
-
-T = TypeVar("T")
 
 BODY_BYTES = 16 << 20
 PROBLEM_PREFIX = "urn:holdfast:problem:"
@@ -131,26 +128,6 @@ class Route(NamedTuple):
     description: Description
     alone: bool = False
     prompt: bool = False
-
-
-def body_as(kind: type[T]) -> Callable[[bytes], T]:
-    """A strict decoder of a body; what came in is never quoted."""
-    decoder = msgspec.json.Decoder(kind)
-
-    def decode(body: bytes) -> T:
-        try:
-            return decoder.decode(body)
-        except msgspec.ValidationError as error:
-            raise Malformed(f"the body is not what this path takes: {_unquoted(str(error))}", next_step="see docs/api.md") from None
-        except UNREADABLE:
-            raise Malformed("the body is not JSON") from None
-
-    return decode
-
-
-def _unquoted(message: str) -> str:
-    """msgspec names the path and the expected type; where it quotes a value (an unknown enum member), the value goes."""
-    return message if "Invalid enum value" not in message else "Invalid value" + message[message.rfind(" - ") :]
 
 
 def answer(value: object) -> Response:

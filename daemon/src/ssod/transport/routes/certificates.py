@@ -7,7 +7,8 @@ from ssod.service.certificates import Certificates
 from ssod.storage.records import Certificate
 from ssod.transport import answers as a
 from ssod.transport import documents as d
-from ssod.transport.app import Request, Response, Route, answer, body_as
+from ssod.transport.app import Request, Response, Route, answer
+from ssod.transport.bodies import body_as
 from ssod.transport.description import Description
 from ssod.transport.routes.shapes import revocation_document
 

@@ -28,7 +28,8 @@ from ssod.service.feed import Feed
 from ssod.service.node import Node
 from ssod.transport import answers as a
 from ssod.transport import documents as d
-from ssod.transport.app import LONGEST_WAIT, Handler, Request, Response, Route, answer, body_as
+from ssod.transport.app import LONGEST_WAIT, Handler, Request, Response, Route, answer
+from ssod.transport.bodies import body_as
 from ssod.transport.description import ANYBODY, DRY_RUN, ENCRYPTING, IN_APPLICATION, OPENING, STORING, WAIT, Description, Query
 from ssod.transport.routes.shapes import application_document, entity_tags, sealed_values, time_text
 

@@ -25,7 +25,8 @@ from ssod.service.tickets import Tickets
 from ssod.storage.records import Mapping
 from ssod.transport import answers as a
 from ssod.transport import documents as d
-from ssod.transport.app import Request, Response, Route, answer, body_as
+from ssod.transport.app import Request, Response, Route, answer
+from ssod.transport.bodies import body_as
 from ssod.transport.description import DRY_RUN, IN_APPLICATION, OPENING, STORING, Description, Query
 from ssod.transport.routes.shapes import sealed_values, time_text
 

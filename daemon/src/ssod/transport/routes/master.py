@@ -27,7 +27,8 @@ from ssod.storage.repository import ServerRepository
 from ssod.transport import answers as a
 from ssod.transport import documents as d
 from ssod.transport import secret_answers as s
-from ssod.transport.app import LONGEST_WAIT, Request, Response, Route, answer, body_as
+from ssod.transport.app import LONGEST_WAIT, Request, Response, Route, answer
+from ssod.transport.bodies import body_as
 from ssod.transport.description import ENROLLED, WAIT, Description
 from ssod.transport.protocol import TlsPeer
 from ssod.transport.routes.shapes import noticed_documents, revocation_document, server_document

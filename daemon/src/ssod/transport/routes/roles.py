@@ -9,7 +9,8 @@ from ssod.service.roles import Roles
 from ssod.service.sso import Sso
 from ssod.transport import answers as a
 from ssod.transport import documents as d
-from ssod.transport.app import Request, Response, Route, answer, body_as
+from ssod.transport.app import Request, Response, Route, answer
+from ssod.transport.bodies import body_as
 from ssod.transport.description import ANYBODY, DRY_RUN, Description
 from ssod.transport.routes.shapes import time_text
 

@@ -25,7 +25,8 @@ from ssod.service.secret import Secret
 from ssod.storage.records import Environment
 from ssod.transport import documents as d
 from ssod.transport import secret_answers as s
-from ssod.transport.app import Request, Response, Route, answer, body_as
+from ssod.transport.app import Request, Response, Route, answer
+from ssod.transport.bodies import body_as
 from ssod.transport.description import Description
 from ssod.transport.routes.shapes import backup_document, noticed_documents, time_text
 

@@ -18,7 +18,8 @@ from ssod.service.node import Node
 from ssod.storage.records import Environment
 from ssod.transport import answers as a
 from ssod.transport import documents as d
-from ssod.transport.app import Request, Response, Route, answer, body_as
+from ssod.transport.app import Request, Response, Route, answer
+from ssod.transport.bodies import body_as
 from ssod.transport.description import ANYBODY, ENCRYPTING, Description
 from ssod.transport.routes.shapes import server_document, time_text
 from ssod.transport.tls import Identity

@@ -6,7 +6,8 @@ from ssod.errors import ImportRefused, InvalidValue
 from ssod.service.store_document import Imported, Store, StorePage
 from ssod.service.store_export import StoreExport
 from ssod.service.store_import import StoreImport
-from ssod.transport.app import Request, Response, Route, answer, body_as
+from ssod.transport.app import Request, Response, Route, answer
+from ssod.transport.bodies import body_as
 from ssod.transport.description import DRY_RUN, STORING, Description, Query
 
 AFTER = Query("after", str, "The `next` of the page before; the first page without it.")

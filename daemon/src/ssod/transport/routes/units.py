@@ -7,7 +7,8 @@ from ssod.service.units import UnitCredentials
 from ssod.storage.records import UnitCredential
 from ssod.transport import answers as a
 from ssod.transport import documents as d
-from ssod.transport.app import Request, Response, Route, answer, body_as
+from ssod.transport.app import Request, Response, Route, answer
+from ssod.transport.bodies import body_as
 from ssod.transport.description import DRY_RUN, Description
 
 
