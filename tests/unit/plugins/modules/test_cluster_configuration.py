@@ -16,6 +16,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+from ansible_collections.holdfast.sso.plugins.module_utils import _cib as deciding
 from ansible_collections.holdfast.sso.plugins.modules import cluster_configuration as module
 from ansible_collections.holdfast.sso.tests.unit.rig import INVOCATION, Outcome
 
@@ -83,7 +84,7 @@ def cib(request: pytest.FixtureRequest) -> ET.Element:
 
 
 def wish(password: str = CANARY) -> ET.Element:
-    return module.read_wish(WISH.format(password=password))
+    return deciding.read_wish(WISH.format(password=password))
 
 
 def within(cib: ET.Element) -> ET.Element:
@@ -94,27 +95,27 @@ def within(cib: ET.Element) -> ET.Element:
 
 def added(cib: ET.Element) -> ET.Element:
     """The CIB after the wish."""
-    return module.changed_cib(cib, module.plan_present(within(cib), wish(), {"stonith-enabled": True}))
+    return deciding.changed_cib(cib, deciding.plan_present(within(cib), wish(), {"stonith-enabled": True}))
 
 
 def refusal(plan: t.Callable[..., t.Any], *arguments: t.Any) -> str:
-    with pytest.raises(module.Refused) as caught:
+    with pytest.raises(deciding.Refused) as caught:
         plan(*arguments)
     return "; ".join(caught.value.faults)
 
 
 def test_what_is_missing_is_added_and_nothing_else_changes(cib: ET.Element) -> None:
     """Sections that were not there come with their first element; one epoch on."""
-    changes = module.plan_present(within(cib), wish(), {"stonith-enabled": True})
+    changes = deciding.plan_present(within(cib), wish(), {"stonith-enabled": True})
     assert [(change.action, change.section, change.id) for change in changes] == [
         ("add", "resources", "sso-fence-b1"),
         ("add", "constraints", "sso-fence-b1-not-itself"),
         ("add", "rsc_defaults", "sso-defaults"),
         ("add", "crm_config", "cib-bootstrap-options-stonith-enabled"),
     ]
-    before = module.canonical(cib)
-    new = module.changed_cib(cib, changes)
-    assert module.canonical(cib) == before
+    before = deciding.canonical(cib)
+    new = deciding.changed_cib(cib, changes)
+    assert deciding.canonical(cib) == before
     assert (new.get("epoch"), new.get("num_updates")) == ("8", "0")
     assert [element.get("id") for element in new.iterfind("configuration/resources/*")] == ["pgsqld-clone", "vip", "sso-fence-b1"]
     pair = new.find(".//nvpair[@name='stonith-enabled']")
@@ -129,8 +130,8 @@ def test_what_is_owned_and_not_wished_any_more_goes(cib: ET.Element) -> None:
           <constraints><rsc_colocation id="vip-with-pgsqld"/></constraints>
         </configuration>"""
     )
-    obsolete = module.left_over(owned, wish())
-    changes = module.plan_present(within(cib), wish(), {}) + module.plan_absent(within(cib), obsolete)
+    obsolete = deciding.left_over(owned, wish())
+    changes = deciding.plan_present(within(cib), wish(), {}) + deciding.plan_absent(within(cib), obsolete)
     assert [(change.action, change.id) for change in changes] == [
         ("add", "sso-fence-b1"),
         ("add", "sso-fence-b1-not-itself"),
@@ -138,20 +139,20 @@ def test_what_is_owned_and_not_wished_any_more_goes(cib: ET.Element) -> None:
         ("remove", "vip"),
         ("remove", "vip-with-pgsqld"),
     ]
-    new = module.changed_cib(cib, changes)
+    new = deciding.changed_cib(cib, changes)
     assert [element.get("id") for element in new.iterfind("configuration/resources/*")] == ["pgsqld-clone", "sso-fence-b1"]
 
 
 def test_a_second_time_nothing_changes(cib: ET.Element) -> None:
     """Neither white space, nor comments, nor the order of attributes is a difference."""
     again = ET.fromstring(ET.tostring(added(cib)))
-    assert module.plan_present(within(again), wish(), {"stonith-enabled": "true"}) == []
+    assert deciding.plan_present(within(again), wish(), {"stonith-enabled": "true"}) == []
 
 
 def test_an_element_that_differs_is_replaced_in_its_place(cib: ET.Element) -> None:
     """As a whole, where it stood."""
     there = added(cib)
-    new = module.changed_cib(there, module.plan_present(within(there), wish("another-password"), {}))
+    new = deciding.changed_cib(there, deciding.plan_present(within(there), wish("another-password"), {}))
     names = [element.get("id") for element in new.iterfind("configuration/resources/*")]
     assert names == ["pgsqld-clone", "vip", "sso-fence-b1"]
     assert [pair.get("value") for pair in new.iter("nvpair") if pair.get("name") == "password"] == ["another-password"]
@@ -161,7 +162,7 @@ def test_the_order_of_children_is_a_difference() -> None:
     """The members of a group start in their order."""
     one = ET.fromstring('<group id="g"><primitive id="a"/><primitive id="b"/></group>')
     other = ET.fromstring('<group id="g"><primitive id="b"/><primitive id="a"/></group>')
-    assert module.canonical(one) != module.canonical(other)
+    assert deciding.canonical(one) != deciding.canonical(other)
 
 
 @pytest.mark.parametrize(
@@ -176,8 +177,8 @@ def test_the_order_of_children_is_a_difference() -> None:
 )
 def test_an_existing_resource_of_the_same_name_is_refused(cib: ET.Element, element: str, named: str) -> None:
     """Another kind, another agent, or the same id anywhere else in the configuration."""
-    wanted = module.read_wish(f"<configuration><resources>{element}</resources></configuration>")
-    text = refusal(module.plan_present, within(cib), wanted, {})
+    wanted = deciding.read_wish(f"<configuration><resources>{element}</resources></configuration>")
+    text = refusal(deciding.plan_present, within(cib), wanted, {})
     assert "existing resource of the same name" in text
     assert named in text
 
@@ -185,8 +186,8 @@ def test_an_existing_resource_of_the_same_name_is_refused(cib: ET.Element, eleme
 def test_a_fence_device_may_change_its_agent(cib: ET.Element) -> None:
     """It still fences the same host, and there must be no moment without it."""
     there = added(cib)
-    other = module.read_wish(WISH.format(password=CANARY).replace("fence_redfish", "fence_ipmilan"))
-    assert [change.action for change in module.plan_present(within(there), other, {})] == ["replace"]
+    other = deciding.read_wish(WISH.format(password=CANARY).replace("fence_redfish", "fence_ipmilan"))
+    assert [change.action for change in deciding.plan_present(within(there), other, {})] == ["replace"]
 
 
 def test_the_cluster_is_as_it_was_found_after_a_removal(cib: ET.Element) -> None:
@@ -195,29 +196,29 @@ def test_the_cluster_is_as_it_was_found_after_a_removal(cib: ET.Element) -> None
     constraints = there.find("configuration/constraints")
     assert constraints is not None
     ET.SubElement(constraints, "rsc_location", {"id": "cli-prefer-sso-fence-b1", "rsc": "sso-fence-b1", "node": "b2"})
-    new = module.changed_cib(there, module.plan_absent(within(there), wish()))
+    new = deciding.changed_cib(there, deciding.plan_absent(within(there), wish()))
     former = ET.SubElement(cib.find("configuration/crm_config/cluster_property_set"), "nvpair")  # type: ignore[arg-type]
     former.attrib.update({"id": "cib-bootstrap-options-stonith-enabled", "name": "stonith-enabled", "value": "true"})
-    assert module.canonical(within(new)) == module.canonical(within(cib))
-    assert module.plan_absent(within(new), wish()) == []
+    assert deciding.canonical(within(new)) == deciding.canonical(within(cib))
+    assert deciding.plan_absent(within(new), wish()) == []
 
 
 def test_an_id_is_enough_for_a_removal(cib: ET.Element) -> None:
     """The kind is compared only where it is given."""
     resources = '<resources><primitive id="sso-fence-b1"/></resources>'
     constraints = '<constraints><rsc_location id="sso-fence-b1-not-itself"/></constraints>'
-    wanted = module.read_wish(f"<configuration>{resources}{constraints}</configuration>")
-    changes = module.plan_absent(within(added(cib)), wanted)
+    wanted = deciding.read_wish(f"<configuration>{resources}{constraints}</configuration>")
+    changes = deciding.plan_absent(within(added(cib)), wanted)
     assert [change.id for change in changes] == ["sso-fence-b1", "sso-fence-b1-not-itself"]
 
 
 def test_what_others_refer_to_is_not_removed(cib: ET.Element) -> None:
     """Nor is something of the same name and another kind."""
     clone = '<configuration><resources><clone id="pgsqld-clone"/></resources></configuration>'
-    text = refusal(module.plan_absent, within(cib), module.read_wish(clone))
+    text = refusal(deciding.plan_absent, within(cib), deciding.read_wish(clone))
     assert text == "rsc_colocation vip-with-pgsqld in section constraints still refers to pgsqld-clone"
     group = '<configuration><resources><group id="vip"/></resources></configuration>'
-    assert "not ours to remove" in refusal(module.plan_absent, within(cib), module.read_wish(group))
+    assert "not ours to remove" in refusal(deciding.plan_absent, within(cib), deciding.read_wish(group))
 
 
 @pytest.mark.parametrize(
@@ -230,13 +231,13 @@ def test_what_others_refer_to_is_not_removed(cib: ET.Element) -> None:
     ],
 )
 def test_a_wish_that_is_none_is_refused(xml: str, fault: str) -> None:
-    assert fault in refusal(module.read_wish, xml)
+    assert fault in refusal(deciding.read_wish, xml)
 
 
 def test_the_diff_shows_what_changes_and_no_secret(cib: ET.Element) -> None:
     """A mask tells whether it hides another value."""
     there = added(cib)
-    diff = module.shown(module.plan_present(within(there), wish("another-password"), {"stonith-enabled": "false"}))
+    diff = deciding.shown(deciding.plan_present(within(there), wish("another-password"), {"stonith-enabled": "false"}))
     assert CANARY not in str(diff) and "another-password" not in str(diff)
     assert 'name="password" value="********"/>' in diff["before"]
     assert 'name="password" value="******** (changed)"/>' in diff["after"]
@@ -246,7 +247,7 @@ def test_the_diff_shows_what_changes_and_no_secret(cib: ET.Element) -> None:
 
 
 def test_a_tools_message_shows_no_secret() -> None:
-    assert module.masked(f"bad value {CANARY} here", wish()) == "bad value ******** here"
+    assert deciding.masked(f"bad value {CANARY} here", wish()) == "bad value ******** here"
 
 
 # Pacemaker's tools, as far as the module uses them, around a CIB in a file. A patch is the version it is for, and the new CIB.
