@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 from pki import Authority
-from postgres import Postgres
+from postgres import Postgres, running_postgres
 
 # A shell starts what it runs in the background with SIGINT ignored, and all our processes would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -27,9 +27,5 @@ def authority() -> Authority:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """Running at the start of each test; one that stops it starts it again."""
-    cluster = Postgres()
-    try:
-        cluster.start()
+    with running_postgres() as cluster:
         yield cluster
-    finally:
-        cluster.remove()

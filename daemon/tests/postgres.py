@@ -13,6 +13,8 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -177,3 +179,14 @@ class Postgres:
     def _url(self, name: str) -> str:
         # libpq sets `sslmode` aside on a unix socket; ssod's configuration asks for it always.
         return f"postgresql+psycopg://{SUPERUSER}@/{name}?host={self.directory}&sslmode=verify-full"
+
+
+@contextmanager
+def running_postgres() -> Iterator[Postgres]:
+    """One that runs, and of which nothing is left afterwards."""
+    cluster = Postgres()
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.remove()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from looking import View
 from paged import Make, PagedFleet, all_have_reported
 from pki import Authority
 from playwright.sync_api import Browser, sync_playwright
-from postgres import Postgres
+from postgres import Postgres, running_postgres
 from servers import Fleet
 from waiting import wait_for
 
@@ -54,22 +54,17 @@ def look(browser: Browser) -> Iterator[Callable[..., View]]:
 
 @contextmanager
 def _fleets(directory: Callable[[], Path], authority: Authority, postgres: Postgres) -> Iterator[Make]:
-    made: list[Fleet] = []
-
     def ready(*names: str, on: Postgres = postgres, **options: Any) -> Fleet:
         url = on.url()
         migrate(url)
         fleet = PagedFleet(directory(), authority, url)
-        made.append(fleet)
+        stack.callback(fleet.stop)
         fleet.add(*names, **options)
         fleet.make_ready()
         return fleet
 
-    try:
+    with ExitStack() as stack:
         yield ready
-    finally:
-        for fleet in made:
-            fleet.stop()
 
 
 @pytest.fixture
@@ -91,12 +86,8 @@ def healthy(tmp_path_factory: pytest.TempPathFactory, authority: Authority, post
 @pytest.fixture
 def own_postgres() -> Iterator[Postgres]:
     """One that a test may stop."""
-    cluster = Postgres()
-    try:
-        cluster.start()
+    with running_postgres() as cluster:
         yield cluster
-    finally:
-        cluster.remove()
 
 
 @pytest.fixture

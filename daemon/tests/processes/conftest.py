@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,25 +17,20 @@ Make = Callable[..., Fleet]
 
 @contextmanager
 def fleets(directory: Callable[[], Path], authority: Authority) -> Iterator[Make]:
-    made: list[Fleet] = []
-
     def ready(*names: str, url: str | None = None, prepare: Callable[[Server], None] | None = None) -> Fleet:
         root = directory()
         url = url or f"sqlite:///{root}/sso.db"
         migrate(url)
         fleet = Fleet(root, authority, url)
-        made.append(fleet)
+        stack.callback(fleet.stop)
         fleet.add(*names)
         for server in fleet.servers if prepare is not None else []:
             prepare(server)
         fleet.make_ready()
         return fleet
 
-    try:
+    with ExitStack() as stack:
         yield ready
-    finally:
-        for fleet in made:
-            fleet.stop()
 
 
 @pytest.fixture
