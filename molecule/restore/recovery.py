@@ -66,7 +66,7 @@ def empty_hosts(env: Environment) -> Environment:
 
 
 def killed(elsewhere: Environment, at: str, *words: str) -> None:
-    """A recovery that ends with the control node, while a task is under way."""
+    """A recovery that ends with the control node, while a task is under way; what that had begun on a host goes on to its end."""
     log = elsewhere.new_log(RECOVER + "-killed")
     process = elsewhere.start_playbook(RECOVER, *words, log=log)
     while process.poll() is None and at not in log.read_text(encoding="utf-8"):
@@ -74,6 +74,8 @@ def killed(elsewhere: Environment, at: str, *words: str) -> None:
     promise(process.poll() is None, f"the recovery is at the task {at!r}")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    for host in NEW.values():
+        wait_for(lambda host=host: not elsewhere.at_work(host), f"what the killed run had begun on {host} is over", 60)
 
 
 def recover(env: Environment, backups: Path, passphrase: Path, ciphertext: str) -> dict[str, Any]:
@@ -100,9 +102,10 @@ def recover(env: Environment, backups: Path, passphrase: Path, ciphertext: str) 
     promise(cluster.code != 0 and "recover to standby_promotion first" in cluster.output, "a cluster is refused, with what to do instead")
     refused = elsewhere.playbook(RECOVER, *words())
     promise(refused.code != 0 and f"{new} has no group old-team" in refused.output, "a group that the new hosts lack is refused by name")
-    killed(elsewhere, "Make it the database of the new servers", *words(), *names)
+    for task in ("Make it the database of the new servers", "Back the master secret up here"):
+        killed(elsewhere, task, *words(), *names)
     run = elsewhere.must(RECOVER, *words(), *names)
-    promise("is recovered, as elsewhere" in run.output, "the next run completes it")
+    promise("is recovered, as elsewhere" in run.output, "the next run completes it, and reports what those before it did")
 
     Probes(elsewhere, [new]).equip(new)
     status = elsewhere.must_ask(new, "GET", "/v1/status")
