@@ -24,7 +24,7 @@ def make_key(path: Path, comment: str) -> str:
 def ssh_command(directory: Path, address: str, *options: str) -> list[str]:
     """The ssh command line to one host; the caller's own ssh configuration plays no part."""
     common = ["-F", "/dev/null", "-i", str(directory / "key"), "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes"]
-    return ["ssh", *common, *_host_key_options(directory), *options, f"root@{address}"]
+    return ["ssh", *common, *_connection_options(directory), *options, f"root@{address}"]
 
 
 def remote_command(words: Sequence[str]) -> str:
@@ -54,7 +54,7 @@ def write_inventory(directory: Path, variables: Mapping[str, object], hosts: Seq
         "ansible_connection": "ssh",
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(directory / "key"),
-        "ansible_ssh_common_args": shlex.join(["-o", "IdentitiesOnly=yes", *_host_key_options(directory)]),
+        "ansible_ssh_common_args": shlex.join(["-o", "IdentitiesOnly=yes", *_connection_options(directory)]),
         "ansible_python_interpreter": "/usr/bin/python3",
         **variables,
     }.items():
@@ -76,7 +76,9 @@ def write_inventory(directory: Path, variables: Mapping[str, object], hosts: Seq
     return path
 
 
-def _host_key_options(directory: Path) -> list[str]:
+def _connection_options(directory: Path) -> list[str]:
     known = directory / "known_hosts"
     options = ["StrictHostKeyChecking=yes", f"UserKnownHostsFile={known}", "GlobalKnownHostsFile=/dev/null"]
+    # OpenSSH's own choice withstands quantum computers and costs 0.15 s of CPU a connection, of which a story makes thousands.
+    options.append("KexAlgorithms=curve25519-sha256")
     return [word for option in options for word in ("-o", option)]
