@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -14,8 +15,16 @@ from postgres import Postgres, running_postgres
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The machine may be busy: how long one example takes says nothing about what is tested.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=100, database=None)
+# The machine may be busy: how long one example takes says nothing about what is tested. And the same code has the same examples, so
+# that a change is judged by what it changes; HOLDFAST_FUZZ_EXAMPLES=N looks at N others.
+settings.register_profile(
+    "busy",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=100,
+    database=None,
+    derandomize="HOLDFAST_FUZZ_EXAMPLES" not in os.environ,
+)
 settings.load_profile("busy")
 
 

@@ -371,6 +371,11 @@ def test_what_cannot_be_read_is_refused_as_documented(parser: Parser, data: st.D
         parser.parse(content)
 
 
+def test_a_configuration_with_a_number_of_thousands_of_digits_is_refused() -> None:
+    with pytest.raises(ConfigurationRefused):
+        in_a_file(config.load)(b"[server]\nname = " + b"9" * 5000)
+
+
 @pytest.mark.parametrize("content", ODD_STORE_FILES)
 def test_a_store_that_is_no_json_is_refused(content: bytes) -> None:
     """Before anything of it is sent."""

@@ -187,7 +187,7 @@ def load(path: str | os.PathLike[str]) -> Config:
         raise ConfigurationRefused(f"{path}: {error.strerror}", conditions=[f"{path}: {error.strerror}"]) from None
     try:
         config = msgspec.toml.decode(text, type=Config)
-    except UNREADABLE as error:
+    except (*UNREADABLE, ValueError) as error:  # ValueError: a number of thousands of digits
         raise ConfigurationRefused(f"{path} is refused", conditions=[str(error)]) from None
     problems = _problems(config)
     if problems:

@@ -39,7 +39,7 @@ def _on_token(path: Path, credentials: str | None, random: Random) -> SealingKey
             f"sealing.provider is pkcs11, and {path} cannot be read: {error.strerror}",
             conditions=["it says module, token and key; the server role writes it"],
         ) from None
-    except UNREADABLE as error:
+    except (*UNREADABLE, ValueError) as error:  # ValueError: a number of thousands of digits
         raise ConfigurationRefused(f"{path} is refused", conditions=[str(error)]) from None
     return TokenKey(description, _pin(credentials), random)
 
