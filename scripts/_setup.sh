@@ -6,6 +6,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PROJECT=$PWD
 CACHE=${HOLDFAST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/holdfast}
 export PROJECT CACHE
+# Some machines forbid Python to keep what it compiled: ssod would start in 1.3 s instead of 0.4 s, and each Ansible in 0.6 s instead of 0.3 s.
+unset PYTHONDONTWRITEBYTECODE
 
 say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }

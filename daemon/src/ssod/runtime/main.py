@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import random
 import signal
@@ -59,9 +60,6 @@ from ssod.transport.peers import HttpPeers
 STOP_GRACE = 10.0
 # How long a start waits for its first look at database and master before it says that it is ready (seconds).
 FIRST_LOOK = 10.0
-# For so long may a thread that reads many rows keep the event loop, and with it every request, from running (seconds). Python's own
-# 5 ms were what a read waited for while a rotation re-encrypts.
-SWITCH = 0.0005
 
 
 def mandate_of(config: MasterConfig) -> OperatorMandate | ClusterMandate:
@@ -338,7 +336,7 @@ def main() -> None:
         async def live() -> None:
             await Daemon(config, arguments.config).run()
 
-        sys.setswitchinterval(SWITCH)
+        gc.freeze()  # what was imported stays: a collection that looks through it would hold every request up for 50 ms
         uvloop.run(live())
         sys.stderr.flush()
         # All is said and done. A thread that waits for a frozen database would hold the process up, with its faces closed.
