@@ -1,18 +1,18 @@
-"""Where `ssoctl` begins: at its one quick command, or at all the others."""
+"""Where `ssoctl` begins: at one of the few quick commands, or at all the others."""
 
 from __future__ import annotations
 
 import sys
 from typing import NoReturn
 
-from ssod.cli import fitness
+from ssod.cli import lean
 
 
 def main() -> NoReturn:
-    asked = fitness.is_asked(sys.argv[1:])
-    if asked is not None:
-        path, as_json = asked
-        sys.exit(fitness.run(path, as_json=as_json))
+    asked = lean.asked(sys.argv[1:])
+    code = lean.run(*asked) if asked is not None else None
+    if code is not None:
+        sys.exit(code)
     from ssod.cli.main import run
 
     sys.exit(run())

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ssod.cli import fitness as lean
+from ssod.cli import lean
 from ssod.cli.asking import confirm
 from ssod.cli.client import path_of
 from ssod.cli.documents import Activated, Deactivated, Master
@@ -18,6 +18,8 @@ from ssod.cli.tables import master_facts, notified_table
 app = typer.Typer(no_args_is_help=True, help="Which server is master; take or leave that role on this one.")
 
 LOOK = "ssoctl master status"
+
+Brief = Annotated[bool, typer.Option("--brief", help="One line, and sooner: for the cluster, which waits for it.")]
 
 
 @app.command()
@@ -35,7 +37,8 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
 @app.command()
 def fitness(context: typer.Context, as_json: AsJson = False) -> None:
     """Whether this server could be the master now, and why not: a score for the cluster, quickly."""
-    code = lean.run(str(session_of(context).socket), as_json=as_json)
+    command = lean.COMMANDS["master", "fitness", "--json"] if as_json else lean.COMMANDS["master", "fitness"]
+    code = lean.run(str(session_of(context).socket), command)
     if code:
         raise typer.Exit(code)
 
@@ -46,6 +49,7 @@ def activate(
     expected_epoch: Annotated[int | None, typer.Option("--expected-epoch", min=0, help="Only if this is the epoch now.")] = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
+    brief: Brief = False,
 ) -> None:
     """Make this server the master. Never asks: ssod refuses it where it would be wrong, and it is what incidents need."""
     body: dict[str, object] = {"dry_run": dry_run}
@@ -62,14 +66,16 @@ def activate(
     if activated.changed and dry_run:
         say(f"this server would become the master; now it is {activated.master or 'none'}, epoch {activated.epoch}")
     else:
-        say(f"{activated.master} {'is now' if activated.changed else 'was already'} the master, epoch {activated.epoch}")
-    if activated.servers:
+        say(lean.taken(changed=activated.changed, master=activated.master, epoch=activated.epoch))
+    if activated.servers and not brief:
         say("")
         show(notified_table(activated.servers))
 
 
 @app.command()
-def deactivate(context: typer.Context, dry_run: DryRun = False, yes: Yes = False, as_json: AsJson = False) -> None:
+def deactivate(
+    context: typer.Context, dry_run: DryRun = False, yes: Yes = False, as_json: AsJson = False, brief: Brief = False
+) -> None:
     """Leave the role of master: nothing in the environment encrypts until a server is activated."""
     client = session_of(context).client
     path = path_of("master", "deactivate")
@@ -83,8 +89,8 @@ def deactivate(context: typer.Context, dry_run: DryRun = False, yes: Yes = False
         show_document(answer.raw)
         return
     if not answer.document.recorded:
-        warn("the SSO database cannot be reached and names this server still; whoever is activated next may have to wait for 6 s")
-    if not answer.document.changed:
-        say(f"this server was not the master, epoch {answer.document.epoch}")
+        warn(lean.NOT_RECORDED)
+    if answer.document.changed and dry_run:
+        say(f"this server would leave the role of master, epoch {answer.document.epoch}")
     else:
-        say(f"this server {'would leave' if dry_run else 'has left'} the role of master, epoch {answer.document.epoch}")
+        say(lean.left(changed=answer.document.changed, epoch=answer.document.epoch))
