@@ -10,9 +10,8 @@ from ssod.cli import lean
 
 def main() -> NoReturn:
     asked = lean.asked(sys.argv[1:])
-    code = lean.run(*asked) if asked is not None else None
-    if code is not None:
-        sys.exit(code)
+    if asked is not None:
+        sys.exit(lean.run(*asked))
     from ssod.cli.main import run
 
     sys.exit(run())

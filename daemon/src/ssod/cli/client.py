@@ -91,7 +91,7 @@ class Client:
         finally:
             connection.close()
         if status >= 400:
-            raise _problem(status, raw)
+            raise problem_in(status, raw)
         if status != http.HTTPStatus.OK:
             raise _not_understood(f"an answer with HTTP status {status}", act)
         try:
@@ -147,7 +147,7 @@ class Client:
         return response.status, raw
 
 
-def _problem(status: int, raw: bytes) -> CliError:
+def problem_in(status: int, raw: bytes) -> CliError:
     try:
         problem = msgspec.json.decode(raw, type=Problem)
     except UNREADABLE:

@@ -62,23 +62,25 @@ def _left(document: dict[str, Any]) -> str:
 
 
 class Command(NamedTuple):
-    """`acts`: what goes wrong is for the whole `ssoctl` to say, which asks once more; who is the master already stays it."""
+    """`seconds`: how long ssod may take; `next_step`: what to do when it does not answer as it must."""
 
     request: bytes
     show: Callable[[dict[str, Any]], str]
-    acts: bool
+    seconds: float = SECONDS
+    next_step: str = "see `systemctl status ssod`"
 
 
 _HEAD = "HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
 
 
 def _get(path: str, show: Callable[[dict[str, Any]], str]) -> Command:
-    return Command(f"GET {path} {_HEAD}\r\n".encode(), show, acts=False)
+    return Command(f"GET {path} {_HEAD}\r\n".encode(), show)
 
 
 def _post(path: str, show: Callable[[dict[str, Any]], str]) -> Command:
     head = f"POST {path} {_HEAD}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n"
-    return Command(f"{head}{{}}".encode(), show, acts=True)
+    next_step = "see `systemctl status ssod`; whether it was done says `ssoctl master status`"
+    return Command(f"{head}{{}}".encode(), show, SECONDS_TO_ACT, next_step)
 
 
 COMMANDS = {
@@ -101,29 +103,34 @@ def asked(arguments: Sequence[str]) -> tuple[str, Command] | None:
     return (path, command) if command else None
 
 
-def run(path: str, command: Command) -> ExitCode | None:
-    """Prints what ssod answers. None, and nothing is printed: the whole `ssoctl` has to ask, and to say what is wrong."""
+def run(path: str, command: Command) -> ExitCode:
+    """Prints what ssod answers."""
     try:
         status, body = _ask(path, command)
         lines = command.show(json.loads(body)) if status == 200 else ""
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if command.acts:
-            return None
         print(f"ssoctl: ssod cannot be asked on {path}: {error or type(error).__name__}", file=sys.stderr)
-        print("  next: see `systemctl status ssod`", file=sys.stderr)
+        print(f"  next: {command.next_step}", file=sys.stderr)
         return ExitCode.UNREACHABLE
     if status != 200:
-        if command.acts:
-            return None
-        print(f"ssoctl: ssod answered {status}: {body.decode(errors='replace')!r}", file=sys.stderr)
-        return ExitCode.REFUSED
+        return _refused(status, body)
     print(lines)
     return ExitCode.OK
 
 
+def _refused(status: int, body: bytes) -> ExitCode:
+    # Nobody waits for this one: it is explained as by all other commands.
+    from ssod.cli.client import problem_in
+    from ssod.cli.output import explain
+
+    problem = problem_in(status, body)
+    explain(problem)
+    return problem.exit_code
+
+
 def _ask(path: str, command: Command) -> tuple[int, bytes]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(SECONDS_TO_ACT if command.acts else SECONDS)
+        connection.settimeout(command.seconds)
         connection.connect(path)
         connection.sendall(command.request)
         answer = b""
