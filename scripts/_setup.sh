@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PROJECT=$PWD
 CACHE=${HOLDFAST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/holdfast}
 export PROJECT CACHE
-# Some machines forbid Python to keep what it compiled: ssod would start in 1.3 s instead of 0.4 s, and each Ansible in 0.6 s instead of 0.3 s.
+# Some machines forbid Python to keep what it compiled: each ssod would take three times as long to start, each Ansible twice.
 unset PYTHONDONTWRITEBYTECODE
 
 say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
