@@ -336,7 +336,8 @@ def main() -> None:
         async def live() -> None:
             await Daemon(config, arguments.config).run()
 
-        gc.freeze()  # what was imported stays: a collection that looks through it would hold every request up for 50 ms
+        # What was imported stays. A full collection held every request up for 50 ms, and does for 13 without looking through it.
+        gc.freeze()
         uvloop.run(live())
         sys.stderr.flush()
         # All is said and done. A thread that waits for a frozen database would hold the process up, with its faces closed.
